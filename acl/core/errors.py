@@ -1,0 +1,65 @@
+"""Every error a hub answers with, as one tree.
+
+    HubError                      status, word and reason are data
+    +-- AccessError               who may what
+    |   +-- NoCertificate         401
+    |   +-- NotVisible            404, the same body as for a database that does not exist
+    |   +-- Forbidden             403
+    +-- KeyFormatError            400: a key text, httpkey URL or certificate we cannot take
+    +-- couchapi.core.errors.CouchError ...
+
+Cores and stores raise these and let them pass; the edge translates them once.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class HubError(Exception):
+    """An error with its HTTP status, CouchDB's word for it and a reason for the person."""
+
+    status: ClassVar[int] = 500
+    word: ClassVar[str] = "internal_server_error"
+    reason: str = "The hub failed. See its log."
+
+    def __init__(self, reason: str | None = None) -> None:
+        if reason is not None:
+            self.reason = reason
+        super().__init__(self.reason)
+
+
+class AccessError(HubError):
+    """The caller may not do this."""
+
+    status = 403
+    word = "forbidden"
+    reason = "You are not allowed to do this. Ask the owner of this hub for a grant."
+
+
+class NoCertificate(AccessError):
+    """The caller showed no client certificate."""
+
+    status = 401
+    word = "unauthorized"
+    reason = "Connect with a client certificate that the owner of this hub knows."
+
+
+class NotVisible(AccessError):
+    """The caller has no right at all on the database: it must not learn whether it exists."""
+
+    status = 404
+    word = "not_found"
+    reason = "Database does not exist."
+
+
+class Forbidden(AccessError):
+    """The caller sees the database but has not this right on it."""
+
+
+class KeyFormatError(HubError):
+    """A key text, an httpkey URL or a certificate that we cannot take."""
+
+    status = 400
+    word = "bad_request"
+    reason = "This is not a key that the hub understands."

@@ -1,0 +1,118 @@
+"""Django's settings for the whole hub, read from the environment (thalihub/env.py)."""
+
+from __future__ import annotations
+
+from thalihub import env
+from thalihub.keyfile import secret_key
+
+HUB_VERSION = "0.1.0"
+HUB_DATA = env.folder("HUB_DATA", "data")
+HUB_HOST = env.read.str("HUB_HOST", "0.0.0.0")
+HUB_PAGES_HOST = env.read.str("HUB_PAGES_HOST", "127.0.0.1")
+HUB_API_PORT = env.port("HUB_API_PORT", 6984)
+HUB_PAGES_PORT = env.port("HUB_PAGES_PORT", 8443)
+HUB_PROCESSES = env.read.int("HUB_PROCESSES", 1)
+HUB_CONFLICT_POLICY = env.read.str("HUB_CONFLICT_POLICY", "lww")
+HUB_MAX_DOCUMENT = env.read.int("HUB_MAX_DOCUMENT", 8_000_000)
+HUB_MAX_BODY = env.read.int("HUB_MAX_BODY", 4 * 1024**3)
+HUB_MAX_JSON = env.read.int("HUB_MAX_JSON", 64 * 1024**2)
+REDIS_URL = env.read.str("REDIS_URL", "")
+
+HUB_DATA.mkdir(mode=0o700, parents=True, exist_ok=True)
+SECRET_KEY = secret_key(HUB_DATA / "secret.key")
+DEBUG = False
+ALLOWED_HOSTS = ["*"]  # Hubs are named by key: any Host that the socket was reached by is right.
+
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "axes",
+    "acl",
+    "couchapi",
+    "discovery",
+    "replication",
+    "thalihub",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+ROOT_URLCONF = "thalihub.urls"
+HUB_API_URLCONF = "thalihub.couch_urls"
+ASGI_APPLICATION = "thalihub.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [env.SOURCE / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+DATABASES = {"default": env.database("DATABASE_URL", HUB_DATA / "hub.sqlite3")}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = 0.25  # hours
+AXES_LOCKOUT_PARAMETERS = [["ip_address", "username"]]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "admin:login"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+SESSION_COOKIE_AGE = 12 * 3600
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "frame-ancestors": ["'none'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "object-src": ["'none'"],
+    }
+}
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "static/"
+STATICFILES_DIRS = [env.SOURCE / "static"]
+STATIC_ROOT = HUB_DATA / "static"
+WHITENOISE_USE_FINDERS = True
+
+CELERY_BROKER_URL = REDIS_URL or "filesystem://"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.read.str("HUB_LOG_LEVEL", "INFO")},
+}
