@@ -1,0 +1,177 @@
+"""The tables of the CouchDB server.
+
+A document is one row with its revision tree; the bodies of its revisions are rows of their own,
+so that listing changes never touches them.  Bodies are JSON text without `_` members, in bytes:
+they are spliced into answers as they are (design/performance.md, "Storage").
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+
+
+def _reference(to: type[models.Model], **options: Any) -> models.ForeignKey[Any, Any]:
+    """Return a foreign key that costs no look-up: only the stores write these rows.
+
+    The unique constraints begin with the same column, so an index of its own is not needed.
+    """
+    options.setdefault("db_index", False)
+    return models.ForeignKey(to, models.DO_NOTHING, db_constraint=False, **options)
+
+
+class Database(models.Model):
+    """A named set of documents with a change counter of its own."""
+
+    class Policy(models.TextChoices):
+        """What becomes of conflicts (design/conflicts.md)."""
+
+        LWW = "lww", "Last writer wins"
+        COUCH = "couch", "As CouchDB: conflicts stay"
+
+    name = models.CharField(max_length=238, unique=True)
+    conflict_policy = models.CharField(max_length=8, choices=Policy, default=Policy.LWW)
+    update_seq = models.BigIntegerField(default=0)
+    purge_seq = models.BigIntegerField(default=0)
+    epochs = models.TextField(help_text="JSON: [[epoch, the first sequence number of it], …]")
+    revs_limit = models.PositiveIntegerField(default=1000)
+    purged_infos_limit = models.PositiveIntegerField(default=1000)
+    doc_count = models.BigIntegerField(default=0)
+    doc_del_count = models.BigIntegerField(default=0)
+    body_size = models.BigIntegerField(default=0, help_text="Bytes of bodies and attachments.")
+    security = models.TextField(default="{}", help_text="What _security was given, beyond ACLs.")
+    dropped = models.BooleanField(default=False, help_text="Deleted; its rows go in the background.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Document(models.Model):
+    """One document: its revision tree, and what lists of documents need of the winner."""
+
+    database = _reference(Database)
+    docid = models.TextField()
+    seq = models.BigIntegerField()
+    rev = models.TextField(help_text="The winner.")
+    deleted = models.BooleanField()
+    leaf_count = models.PositiveIntegerField(default=1)
+    tree = models.BinaryField()
+    due = models.BigIntegerField(
+        null=True, help_text="When a held stamp is due, in Unix milliseconds (rule R4)."
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["database", "docid"], name="document_by_docid")
+        ]
+        indexes = [
+            # All that a row of _changes shows: the table itself is not read.
+            models.Index(
+                fields=["database", "seq", "docid", "rev", "deleted", "leaf_count"],
+                name="document_by_seq",
+            ),
+            models.Index(
+                fields=["due"], condition=models.Q(due__isnull=False), name="document_by_due"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.docid
+
+
+class Revision(models.Model):
+    """The body of one revision."""
+
+    document = _reference(Document)
+    rev = models.TextField()
+    body = models.BinaryField()
+    attachments = models.BinaryField(null=True, help_text="JSON: name to its Attached record.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["document", "rev"], name="revision_by_rev")
+        ]
+
+    def __str__(self) -> str:
+        return self.rev
+
+
+class Blob(models.Model):
+    """The content of an attachment; `document` is null while it is being uploaded."""
+
+    document = _reference(Document, null=True, db_index=True)
+    uploader = models.TextField(default="", help_text="Key of the principal that sent it.")
+    length = models.BigIntegerField(default=0, help_text="Bytes as stored.")
+    created_at = models.BigIntegerField(help_text="Unix seconds.")
+
+    def __str__(self) -> str:
+        return f"{self.pk} ({self.length} bytes)"
+
+
+class BlobChunk(models.Model):
+    """A piece of a blob: an attachment is never whole in memory."""
+
+    blob = _reference(Blob)
+    position = models.BigIntegerField(help_text="Offset of the first byte.")
+    content = models.BinaryField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["blob", "position"], name="chunk_by_position")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.blob_id}@{self.position}"
+
+
+class LocalDocument(models.Model):
+    """A document that is not replicated.
+
+    Each principal has a namespace: nobody sees another's checkpoints (design/access-control.md).
+    """
+
+    database = _reference(Database)
+    owner = models.TextField(help_text="Key of the principal; empty for the owner of the hub.")
+    docid = models.TextField()
+    rev = models.BigIntegerField()
+    body = models.BinaryField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["database", "owner", "docid"], name="local_by_docid")
+        ]
+
+    def __str__(self) -> str:
+        return self.docid
+
+
+class Purge(models.Model):
+    """One purge request that was carried out."""
+
+    database = _reference(Database)
+    seq = models.BigIntegerField()
+    uuid = models.CharField(max_length=64)
+    docid = models.TextField()
+    revs = models.TextField(help_text="JSON: the purged revisions.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["database", "uuid"], name="purge_by_uuid"),
+            models.UniqueConstraint(fields=["database", "seq"], name="purge_by_seq"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.docid} ({self.uuid})"
+
+
+class DatabaseEvent(models.Model):
+    """The last event of each database: what _db_updates shows."""
+
+    name = models.CharField(max_length=238, unique=True)
+    seq = models.BigIntegerField(unique=True)
+    kind = models.CharField(max_length=8)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.kind}"
