@@ -26,6 +26,8 @@ The words and reasons are CouchDB 3.5's (design/couch-api.md, "Errors").
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from acl.core.errors import HubError
 
 
@@ -88,7 +90,10 @@ class MethodNotAllowed(CouchError):
     """The route exists, the verb does not; the answer carries `Allow`."""
 
     status, word = 405, "method_not_allowed"
-    reason = "Only the methods named in the Allow header are allowed."
+
+    def __init__(self, allowed: Sequence[str] = ()) -> None:
+        self.allowed = tuple(allowed)
+        super().__init__(f"Only {','.join(self.allowed)} allowed")
 
 
 class NotAcceptable(CouchError):
