@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from hypothesis import settings
 
 R = TypeVar("R", pytest.TestReport, pytest.CollectReport)
 CLIENTS = Path(__file__).resolve().parents[2] / "clients"
@@ -32,8 +33,14 @@ def pytest_load_initial_conftests() -> None:
         os.environ.pop(name, None)
 
 
+def pytest_configure() -> None:
+    """Let Hypothesis judge what a test found, never how long it took on a busy machine."""
+    settings.register_profile("hub", settings.default, deadline=None)
+    settings.load_profile("hub")
+
+
 def pytest_unconfigure() -> None:
-    """Remove the folder."""
+    """Remove the data folder."""
     _data.cleanup()
 
 
