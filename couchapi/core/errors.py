@@ -4,6 +4,7 @@
     +-- CouchError
         +-- BadRequest 400            bad_request
         |   +-- IllegalDatabaseName   illegal_database_name
+        |   |   +-- DatabaseNameTooLong   database_name_too_long
         |   +-- IllegalDocid          illegal_docid
         |   +-- DocValidation         doc_validation
         |   +-- QueryParseError       query_parse_error
@@ -50,6 +51,12 @@ class IllegalDatabaseName(BadRequest):
         "Only lowercase characters (a-z), digits (0-9), and any of the characters "
         "_, $, (, ), +, -, and / are allowed. Must begin with a letter."
     )
+
+
+class DatabaseNameTooLong(IllegalDatabaseName):
+    """A database name of more than 238 characters."""
+
+    word = "database_name_too_long"
 
 
 class IllegalDocid(BadRequest):
