@@ -36,7 +36,7 @@ lint: .venv/test ## check style, types, layers and migrations
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/ruff format --check --quiet $(SOURCES)
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 	@.ci/with-data $(BIN)/python manage.py makemigrations --check --dry-run
 	@.ci/with-data $(BIN)/python manage.py check --fail-level WARNING
 

@@ -1,0 +1,1 @@
+"""What the hub costs: `make bench`."""

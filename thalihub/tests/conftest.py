@@ -1,0 +1,18 @@
+"""What the tests of the whole share: a running hub for each module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from thalihub.tests.hubprocess import HubProcess
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
+    """A running hub; it must end in order."""
+    hub = HubProcess(tmp_path_factory.mktemp("hub"))
+    hub.start()
+    yield hub
+    assert hub.stop() == 0, hub.log_end()
