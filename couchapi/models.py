@@ -62,6 +62,11 @@ class Document(models.Model):
         null=True, help_text="When a held stamp is due, in Unix milliseconds (rule R4)."
     )
 
+    resolved_from = models.BigIntegerField(
+        default=0, help_text="Start of the hour of resolver_count, in Unix milliseconds (rule R10)."
+    )
+    resolver_count = models.PositiveIntegerField(default=0)
+
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["database", "docid"], name="document_by_docid")

@@ -27,17 +27,27 @@ class Attached:
     encoding: str | None = None
     encoded_length: int | None = None
 
-    def stub(self) -> dict[str, Any]:
+    def stub(self, encoding_info: bool = False) -> dict[str, Any]:
         """Return what a document shows instead of the content."""
-        return {**self.described(), "length": self.length, "stub": True}
-
-    def described(self) -> dict[str, Any]:
-        """Return the members that every form of an attachment has."""
-        return {
+        shown: dict[str, Any] = {
             "content_type": self.content_type,
             "revpos": self.revpos,
             "digest": self.digest,
+            "length": self.length,
+            "stub": True,
         }
+        return {**shown, **self.stored_form()} if encoding_info else shown
+
+    def stored_form(self) -> dict[str, Any]:
+        """Return how the content is stored, where that is not as a client sees it."""
+        if self.encoding is None:
+            return {}
+        return {"encoding": self.encoding, "encoded_length": self.encoded_length}
+
+    @property
+    def stored_length(self) -> int:
+        """Bytes of the content as stored, and as sent in multipart answers."""
+        return self.length if self.encoded_length is None else self.encoded_length
 
 
 def encode(attached: Mapping[str, Attached]) -> bytes | None:

@@ -1,0 +1,100 @@
+"""A document as a client is shown it: the stored body, and the `_` members it asked for.
+
+The members come from the revision tree (CouchDB docs, "api/document/common", query parameters).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, Protocol
+
+import orjson
+
+from couchapi.core import docjson, revtree
+from couchapi.core.revid import RevId
+from couchapi.core.revtree import RevTree
+
+
+class Wanted(Protocol):
+    """Which members beyond the body a client asked for (core/params.py, DocumentQuery)."""
+
+    @property
+    def revs(self) -> bool: ...
+    @property
+    def revs_info(self) -> bool: ...
+    @property
+    def conflicts(self) -> bool: ...
+    @property
+    def deleted_conflicts(self) -> bool: ...
+    @property
+    def local_seq(self) -> bool: ...
+
+
+def document(
+    docid: str,
+    rev: str,
+    body: bytes,
+    *,
+    deleted: bool = False,
+    members: Mapping[str, Any] | None = None,
+    attachments: Mapping[str, Any] | None = None,
+) -> bytes:
+    """Return the JSON text of one revision with its special members."""
+    extra = []
+    if deleted:
+        extra.append(b'"_deleted":true')
+    if attachments:
+        extra.append(b'"_attachments":' + orjson.dumps(attachments))
+    if members:
+        extra.append(orjson.dumps(members)[1:-1])
+    return docjson.splice(docid, rev, body, b",".join(extra))
+
+
+def wants_members(wanted: Wanted) -> bool:
+    """Tell whether any member needs the revision tree or the sequence number."""
+    return (
+        wanted.revs
+        or wanted.revs_info
+        or wanted.conflicts
+        or wanted.deleted_conflicts
+        or wanted.local_seq
+    )
+
+
+def members(
+    wanted: Wanted, tree: RevTree, rev: RevId, seq: int, kept: Collection[str]
+) -> dict[str, Any]:
+    """Return the members of `rev` that `wanted` names; `kept` are the revisions with a body."""
+    shown: dict[str, Any] = {}
+    if wanted.revs:
+        shown["_revisions"] = revisions(tree, rev)
+    if wanted.revs_info:
+        shown["_revs_info"] = [
+            {"rev": str(one), "status": _status(tree, one, kept)}
+            for one in revtree.ancestry(tree, rev)
+        ]
+    if wanted.conflicts:
+        _show(shown, "_conflicts", [one for one in revtree.conflicts(tree) if one != rev])
+    if wanted.deleted_conflicts:
+        deleted = [one for one in revtree.deleted_conflicts(tree) if one != rev]
+        _show(shown, "_deleted_conflicts", deleted)
+    if wanted.local_seq:
+        shown["_local_seq"] = seq
+    return shown
+
+
+def revisions(tree: RevTree, rev: RevId) -> dict[str, Any]:
+    """Return `_revisions`: how deep `rev` stands, and the hashes from it to its root."""
+    return {"start": rev.pos, "ids": [one.hash for one in revtree.ancestry(tree, rev)]}
+
+
+def _show(shown: dict[str, Any], name: str, revs: list[RevId]) -> None:
+    # CouchDB leaves the member out where it would be empty.
+    if revs:
+        shown[name] = [str(rev) for rev in revs]
+
+
+def _status(tree: RevTree, rev: RevId, kept: Collection[str]) -> str:
+    if str(rev) not in kept:
+        return "missing"
+    return "deleted" if tree[rev].deleted else "available"

@@ -1,0 +1,90 @@
+"""Attachments of a document that is being written: what came becomes what is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from acl.sql import Sql
+from couchapi.core import attached
+from couchapi.core.attached import Attached
+from couchapi.core.errors import MissingStub
+from couchapi.core.incoming import Incoming, Inline, Stub, Uploaded
+from couchapi.store import attachments
+
+if TYPE_CHECKING:
+    from couchapi.store.writes import Author
+
+
+def keep(
+    sql: Sql,
+    given: Mapping[str, Incoming],
+    document_id: int,
+    bases: Iterable[str],
+    generation: int,
+    author: Author,
+    now_ms: int,
+) -> dict[str, Attached]:
+    """Return the attachments of a new revision of this generation.
+
+    A stub refers to an attachment of one of the revisions `bases`, nearest first.  Raises
+    MissingStub where there is none, or none that the author may know of: else naming a digest
+    would tell a writer without the right to read what is stored (design/access-control.md).
+    """
+    kept: dict[str, Attached] = {}
+    known = _Known(sql, document_id, bases) if _has_stub(given) else None
+    for name, one in given.items():
+        if isinstance(one, Stub):
+            assert known is not None
+            kept[name] = known.find(name, one, author)
+        elif isinstance(one, Inline):
+            blob = attachments.store(sql, one.content, author.key, now_ms // 1000)
+            kept[name] = Attached(
+                blob, one.content_type, one.digest, len(one.content), one.revpos or generation
+            )
+        else:
+            kept[name] = _uploaded(one, generation)
+    attachments.adopt(sql, [one.blob for one in kept.values()], document_id)
+    return kept
+
+
+def _has_stub(given: Mapping[str, Incoming]) -> bool:
+    return any(isinstance(one, Stub) for one in given.values())
+
+
+def _uploaded(one: Uploaded, generation: int) -> Attached:
+    return Attached(
+        blob=one.blob,
+        content_type=one.content_type,
+        digest=one.digest,
+        length=one.length,
+        revpos=one.revpos or generation,
+        encoding=one.encoding,
+        encoded_length=one.encoded_length,
+    )
+
+
+class _Known:
+    """The attachments that a document's stored revisions have."""
+
+    def __init__(self, sql: Sql, document_id: int, bases: Iterable[str]) -> None:
+        self._sql = sql
+        rows = sql.all(
+            "SELECT rev, attachments FROM couchapi_revision"
+            " WHERE document_id = %s AND attachments IS NOT NULL",
+            (document_id,),
+        )
+        kept = {rev: attached.decode(text) for rev, text in rows}
+        self._nearest_first = [kept[rev] for rev in bases if rev in kept]
+
+    def find(self, name: str, stub: Stub, author: Author) -> Attached:
+        for of_revision in self._nearest_first:
+            one = of_revision.get(name)
+            if one is not None and stub.digest in (None, one.digest):
+                if author.may_read or self._sent_by(one, author):
+                    return one
+                break
+        raise MissingStub(f"Invalid attachment stub in the document for {name}")
+
+    def _sent_by(self, one: Attached, author: Author) -> bool:
+        return attachments.uploaders(self._sql, [one.blob]).get(one.blob) == author.key

@@ -1,0 +1,318 @@
+"""Writing documents: the one place where a revision tree changes.
+
+A batch is one transaction.  It locks the database, loads the trees of its documents at once, takes
+one write after the other, and saves each changed document once, at the next sequence numbers.  A
+document that is refused leaves the others alone.  What a write does to a tree is decided in
+core/edits.py; here it is loaded and saved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from acl.core.errors import HubError
+from acl.sql import Sql
+from couchapi.core import attached, edits, lww, revtree
+from couchapi.core.edits import Edit, Outcome, Terms
+from couchapi.core.errors import MissingStub
+from couchapi.core.incoming import Incoming, Inline, Uploaded
+from couchapi.core.revid import RevId
+from couchapi.core.revtree import RevTree
+from couchapi.store import databases, incoming
+from couchapi.store.databases import DatabaseRow
+
+
+class Author(NamedTuple):
+    """Who writes, as far as it matters to what is written."""
+
+    key: str = ""
+    """Key of the principal; empty for this hub itself."""
+    is_owner: bool = True
+    may_read: bool = True
+    is_client: bool = False
+    """Whether it delivers its own fresh edits, and not what it gathered elsewhere (rule R7)."""
+
+
+OURSELVES = Author()
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One document to write.
+
+    `base` is the revision that an edit builds on.  With `path`, newest first, the write is a
+    revision that was made elsewhere (`new_edits=false`), and `base` means nothing.
+    """
+
+    docid: str
+    base: RevId | None
+    deleted: bool
+    body: bytes
+    path: Sequence[RevId] | None = None
+    attachments: Mapping[str, Incoming] | None = None
+
+
+Written = tuple[str, RevId | HubError]
+"""A document's id with its new revision, or with why it was refused."""
+
+
+def write(
+    sql: Sql, db_name: str, writes: Sequence[Write], author: Author, now_ms: int
+) -> list[Written]:
+    """Write a batch and return what became of each of `writes`, in their order.
+
+    Raises DatabaseMissing, and MissingStub: an unknown attachment fails the whole batch, as in
+    CouchDB (design/couch-api.md, "Errors").
+    """
+    batch = _Batch(sql, databases.lock(sql, db_name), author, now_ms)
+    batch.load({one.docid for one in writes})
+    written = [(one.docid, batch.take(one)) for one in writes]
+    batch.save()
+    return written
+
+
+def settle_due(sql: Sql, db_name: str, docids: Sequence[str], now_ms: int) -> None:
+    """Let the resolver look again at documents whose held stamps are due (rule R4)."""
+    batch = _Batch(sql, databases.lock(sql, db_name), OURSELVES, now_ms)
+    batch.load(docids)
+    for docid in docids:
+        batch.settle(docid)
+    batch.save()
+
+
+def due(sql: Sql, now_ms: int, limit: int) -> list[tuple[str, str]]:
+    """Return up to `limit` documents (database name, docid) that have to be settled."""
+    rows = sql.all(
+        "SELECT b.name, d.docid FROM couchapi_document d JOIN couchapi_database b"
+        " ON b.id = d.database_id WHERE d.due IS NOT NULL AND d.due <= %s AND NOT b.dropped LIMIT %s",
+        (now_ms, limit),
+    )
+    return [(name, docid) for name, docid in rows]
+
+
+@dataclass(slots=True)
+class _Document:
+    """A document in the middle of a batch."""
+
+    id: int
+    docid: str
+    tree: RevTree
+    is_new: bool
+    was_deleted: bool = False
+    due: int | None = None
+    resolved_from: int = 0
+    resolver_count: int = 0
+    changed: bool = False
+    given: dict[RevId, tuple[bytes, bytes | None]] = field(default_factory=dict)
+    copies: list[tuple[RevId, RevId]] = field(default_factory=list)
+
+    def budget(self, now_ms: int) -> int:
+        """Return how many revisions the resolver may add now (rule R10)."""
+        if now_ms - self.resolved_from >= lww.HOUR:
+            return lww.BUDGET
+        return max(0, lww.BUDGET - self.resolver_count)
+
+    def spend(self, added: int, now_ms: int) -> None:
+        """Note that the resolver added revisions."""
+        if now_ms - self.resolved_from >= lww.HOUR:
+            self.resolved_from, self.resolver_count = now_ms, 0
+        self.resolver_count += added
+
+
+class _Batch:
+    """The writes of one transaction."""
+
+    def __init__(self, sql: Sql, database: DatabaseRow, author: Author, now_ms: int) -> None:
+        self._sql = sql
+        self._database = database
+        self._author = author
+        self._now_ms = now_ms
+        self._documents: dict[str, _Document] = {}
+        self._size = 0
+
+    def load(self, docids: Iterable[str]) -> None:
+        """Read the documents that exist, and make ready those that do not."""
+        asked = list(docids)
+        each, param = self._sql.each(asked)
+        rows = self._sql.all(
+            "SELECT d.docid, d.id, d.tree, d.deleted, d.due, d.resolved_from, d.resolver_count"
+            f" FROM {each} CROSS JOIN couchapi_document d"
+            " WHERE d.database_id = %s AND d.docid = j.value",
+            (param, self._database.id),
+        )
+        for docid, number, tree, deleted, due_ms, resolved_from, count in rows:
+            self._documents[docid] = _Document(
+                number, docid, revtree.decode(tree), False, bool(deleted), due_ms, resolved_from, count
+            )
+        new = [docid for docid in asked if docid not in self._documents]
+        for docid, number in zip(new, _new_ids(self._sql, len(new)), strict=True):
+            self._documents[docid] = _Document(number, docid, revtree.EMPTY, True)
+
+    def take(self, one: Write) -> RevId | HubError:
+        """Apply one write; a refusal is returned, the batch goes on."""
+        document = self._documents[one.docid]
+        try:
+            outcome = self._apply(document, one)
+        except MissingStub:
+            raise
+        except HubError as refusal:
+            return refusal
+        if outcome.changed:
+            self._note(document, one, outcome)
+        assert outcome.rev is not None
+        return outcome.rev
+
+    def settle(self, docid: str) -> None:
+        """Let the resolver look again."""
+        document = self._documents[docid]
+        outcome = edits.settle(document.tree, self._terms(document))
+        self._note(document, None, outcome)
+
+    def save(self) -> None:
+        """Store what has changed, at the next sequence numbers."""
+        changed = [one for one in self._documents.values() if one.changed]
+        if not changed:
+            return
+        self._save_bodies(changed)
+        seq = self._save_documents(changed)
+        docs = deleted = 0
+        for one in changed:
+            is_deleted = revtree.is_deleted(one.tree)
+            docs += (not is_deleted) - (not one.is_new and not one.was_deleted)
+            deleted += is_deleted - one.was_deleted
+        databases.count(
+            self._sql, self._database, seq=seq, docs=docs, deleted=deleted, size=self._size
+        )
+
+    def _terms(self, document: _Document) -> Terms:
+        return Terms(
+            now_ms=self._now_ms,
+            lww=self._database.conflict_policy == "lww",
+            revs_limit=self._database.revs_limit,
+            from_owner=self._author.is_owner,
+            recent_client=self._author.is_client,
+            budget=document.budget(self._now_ms),
+        )
+
+    def _apply(self, document: _Document, one: Write) -> Outcome:
+        if one.path is not None:
+            return edits.apply_path(document.tree, one.path, one.deleted, self._terms(document))
+        digests = self._digests(document, one) if one.attachments else ()
+        edit = Edit(one.base, one.deleted, one.body, digests)
+        return edits.apply_edit(document.tree, edit, self._terms(document))
+
+    def _digests(self, document: _Document, one: Write) -> Sequence[str]:
+        """Name the attachments in the revision's id; a stub by what the client says it is."""
+        assert one.attachments is not None
+        return [
+            f"{name}:{each.digest}" if isinstance(each, Inline | Uploaded) else name
+            for name, each in sorted(one.attachments.items())
+        ]
+
+    def _note(self, document: _Document, one: Write | None, outcome: Outcome) -> None:
+        """Remember what has to be saved of a document."""
+        document.changed = True
+        for stored in outcome.stored:
+            if stored.body_of is not None:
+                document.copies.append((stored.rev, stored.body_of))
+            else:
+                assert one is not None
+                kept = self._keep_attachments(document, one, stored.rev, outcome.tree)
+                document.given[stored.rev] = (one.body, attached.encode(kept))
+        document.tree, document.due = outcome.tree, outcome.due
+        document.spend(outcome.added, self._now_ms)
+
+    def _keep_attachments(
+        self, document: _Document, one: Write, rev: RevId, tree: RevTree
+    ) -> Mapping[str, attached.Attached]:
+        if not one.attachments:
+            return {}
+        self._save_bodies([document])  # An edit of this batch may hold what a stub refers to.
+        ancestors = [str(each) for each in revtree.ancestry(tree, rev)[1:]]
+        return incoming.keep(
+            self._sql, one.attachments, document.id, ancestors, rev.pos, self._author, self._now_ms
+        )
+
+    def _save_bodies(self, changed: Sequence[_Document]) -> None:
+        """Store bodies, then the copies that the resolver wants."""
+        given = [
+            (document.id, str(rev), body, attachments)
+            for document in changed
+            for rev, (body, attachments) in document.given.items()
+        ]
+        copies = [
+            (str(rev), document.id, str(body_of))
+            for document in changed
+            for rev, body_of in document.copies
+        ]
+        for document in changed:
+            document.given.clear()
+            document.copies.clear()
+        self._size += sum(len(row[2]) for row in given)
+        if given:
+            self._sql.many(
+                "INSERT INTO couchapi_revision (document_id, rev, body, attachments)"
+                " VALUES (%s, %s, %s, %s) ON CONFLICT (document_id, rev) DO NOTHING",
+                given,
+            )
+        if copies:
+            self._sql.many(
+                "INSERT INTO couchapi_revision (document_id, rev, body, attachments)"
+                " SELECT document_id, %s, body, attachments FROM couchapi_revision"
+                " WHERE document_id = %s AND rev = %s ON CONFLICT (document_id, rev) DO NOTHING",
+                copies,
+            )
+
+    def _save_documents(self, changed: Sequence[_Document]) -> int:
+        seq = self._database.update_seq
+        new, known = [], []
+        for document in changed:
+            seq += 1
+            row = (
+                seq,
+                str(revtree.winner(document.tree)),
+                revtree.is_deleted(document.tree),
+                len(document.tree.chains),
+                revtree.encode(document.tree),
+                document.due,
+                document.resolved_from,
+                document.resolver_count,
+                document.id,
+            )
+            if document.is_new:
+                new.append((*row, self._database.id, document.docid))
+            else:
+                known.append(row)
+        if new:
+            self._sql.many(_INSERT, new)
+        if known:
+            self._sql.many(_UPDATE, known)
+        return seq
+
+
+_INSERT = (
+    "INSERT INTO couchapi_document (seq, rev, deleted, leaf_count, tree, due, resolved_from,"
+    " resolver_count, id, database_id, docid) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+)
+_UPDATE = (
+    "UPDATE couchapi_document SET seq = %s, rev = %s, deleted = %s, leaf_count = %s, tree = %s,"
+    " due = %s, resolved_from = %s, resolver_count = %s WHERE id = %s"
+)
+
+
+def _new_ids(sql: Sql, count: int) -> Sequence[int]:
+    """Return ids for documents that will be inserted in this transaction."""
+    if not count:
+        return ()
+    if sql.vendor == "sqlite":
+        row = sql.one("SELECT coalesce(max(id), 0) FROM couchapi_document")
+        assert row is not None
+        return range(row[0] + 1, row[0] + 1 + count)
+    rows = sql.all(
+        "SELECT nextval(pg_get_serial_sequence('couchapi_document', 'id'))"
+        " FROM generate_series(1, %s)",
+        (count,),
+    )
+    return [row[0] for row in rows]
