@@ -1,0 +1,36 @@
+"""The two ASGI applications: CouchDB's API, lean, and the pages, which are ordinary Django."""
+
+from __future__ import annotations
+
+from channels.auth import AuthMiddlewareStack
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.security.websocket import OriginValidator
+from django.conf import settings
+from django.core.asgi import get_asgi_application
+
+from thalihub.lean import LeanHandler
+
+_django = get_asgi_application()
+
+
+class SameOrigin(OriginValidator):
+    """Takes a WebSocket only from a page of the host that it connects to.
+
+    A hub is reached by many names (addresses, an onion), so there is no list of hosts to name.
+    """
+
+    def __init__(self, application: object) -> None:
+        super().__init__(application, [])
+
+    async def __call__(self, scope: dict, receive: object, send: object) -> object:
+        """Compare the Origin with the Host of this very request."""
+        host = next((value for name, value in scope["headers"] if name == b"host"), b"")
+        validator = OriginValidator(self.application, [f"https://{host.decode('latin-1')}"])
+        return await validator(scope, receive, send)
+
+
+api_application = LeanHandler(settings.HUB_API_URLCONF)
+pages_application = ProtocolTypeRouter(
+    {"http": _django, "websocket": SameOrigin(AuthMiddlewareStack(URLRouter([])))}
+)
+application = pages_application

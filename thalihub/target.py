@@ -1,0 +1,74 @@
+"""The request target and the Host header: what may be routed, and what is refused at the door.
+
+CouchDB names may hold an encoded slash, so the API routes on the path as it was sent
+(`raw_path`); this module lets only such paths through that decode to Unicode text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from couchapi.core.errors import BadRequest
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+_ABSOLUTE = re.compile(rb"(https?|httpkey)://([^/?]*)([^?]*)(.*)", re.IGNORECASE | re.DOTALL)
+_KEY_SEGMENT = re.compile(rb"/[^/]*")
+_BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+
+
+class Target(NamedTuple):
+    """A request target in ASGI's three forms."""
+
+    path: str
+    raw_path: bytes
+    query: bytes
+
+
+def parse_target(target: bytes) -> Target:
+    """Return the parts of a request target, in origin form or absolute form (RFC 9112, 3.2).
+
+    An httpkey URL names the key in its first path segment; the client has compared it with the
+    key of the TLS handshake, so it is dropped like the authority.
+
+    Raises BadRequest for anything that is not ASCII, not Unicode when decoded, or holds a NUL.
+    """
+    if not target.startswith(b"/"):
+        target = _origin_form(target)
+    if not target.isascii() or b"#" in target:
+        raise BadRequest("The request target must be ASCII, without a fragment.")
+    raw_path, _, query = target.partition(b"?")
+    return Target(_decoded(raw_path), raw_path, query)
+
+
+def _origin_form(target: bytes) -> bytes:
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute is None:
+        raise BadRequest("The request target must be a path or an absolute URL.")
+    scheme, _, path, query = absolute.groups()
+    if scheme.lower() == b"httpkey":
+        path = _KEY_SEGMENT.sub(b"", path, count=1)
+    return (path or b"/") + query
+
+
+def _decoded(raw_path: bytes) -> str:
+    if b"%" not in raw_path:
+        return raw_path.decode("ascii")
+    if _BROKEN_ESCAPE.search(raw_path):
+        raise BadRequest("The path holds a % that is not followed by two hexadecimal digits.")
+    path = unquote_to_bytes(raw_path)
+    if b"\0" in path:
+        raise BadRequest("The path holds a NUL.")
+    try:
+        return path.decode()
+    except UnicodeDecodeError:
+        raise BadRequest("The path is not UTF-8.") from None
+
+
+def check_host(headers: Headers) -> None:
+    """Raise BadRequest unless exactly one Host header is there (RFC 9112, 3.2)."""
+    if sum(name == b"host" for name, _ in headers) != 1:
+        raise BadRequest("Send exactly one Host header.")
