@@ -8,3 +8,7 @@ class ThalihubConfig(AppConfig):
 
     name = "thalihub"
     verbose_name = "Hub"
+
+    def ready(self) -> None:
+        """Register the system checks."""
+        from thalihub import checks  # noqa: F401

@@ -16,6 +16,10 @@ HUB_CONFLICT_POLICY = env.read.str("HUB_CONFLICT_POLICY", "lww")
 HUB_MAX_DOCUMENT = env.read.int("HUB_MAX_DOCUMENT", 8_000_000)
 HUB_MAX_BODY = env.read.int("HUB_MAX_BODY", 4 * 1024**3)
 HUB_MAX_JSON = env.read.int("HUB_MAX_JSON", 64 * 1024**2)
+HUB_HEADER_SECONDS = env.read.float("HUB_HEADER_SECONDS", 30.0)
+HUB_BODY_SECONDS = env.read.float("HUB_BODY_SECONDS", 30.0)
+HUB_IDLE_SECONDS = env.read.float("HUB_IDLE_SECONDS", 120.0)
+HUB_WRITE_SECONDS = env.read.float("HUB_WRITE_SECONDS", 120.0)
 REDIS_URL = env.read.str("REDIS_URL", "")
 
 HUB_DATA.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -24,7 +28,6 @@ DEBUG = False
 ALLOWED_HOSTS = ["*"]  # Hubs are named by key: any Host that the socket was reached by is right.
 
 INSTALLED_APPS = [
-    "daphne",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -108,6 +111,18 @@ STATIC_ROOT = HUB_DATA / "static"
 WHITENOISE_USE_FINDERS = True
 
 CELERY_BROKER_URL = REDIS_URL or "filesystem://"
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_DEFAULT_QUEUE = "normal"
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+if not REDIS_URL:
+    CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "data_folder_in": str(HUB_DATA / "queue" / "messages"),
+        "data_folder_out": str(HUB_DATA / "queue" / "messages"),
+        "control_folder": str(HUB_DATA / "queue" / "control"),
+        "polling_interval": 0.1,
+    }
 
 LOGGING = {
     "version": 1,
@@ -115,4 +130,5 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.read.str("HUB_LOG_LEVEL", "INFO")},
+    "loggers": {"daphne": {"level": "WARNING"}, "axes": {"level": "WARNING"}},
 }

@@ -1,0 +1,155 @@
+"""`manage.py hub`: runs the hub until Ctrl-C or SIGTERM."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import socket
+import sys
+from argparse import ArgumentParser
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from acl import identity
+from acl.core.keys import key_hash, key_text
+from thalihub import binding, datafolder, env
+from thalihub.supervisor import Child, Supervisor
+
+
+class Command(BaseCommand):
+    """Run the hub."""
+
+    help = "Run the hub: the CouchDB API, the pages and the worker, until Ctrl-C or SIGTERM."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Take --json."""
+        parser.add_argument("--json", action="store_true", help="print the addresses as JSON")
+
+    def handle(self, *args: Any, json: bool, **options: Any) -> None:
+        """Prepare the data folder, bind the sockets, and supervise."""
+        try:
+            held = datafolder.lock(settings.HUB_DATA)
+        except datafolder.AlreadyRunningError as error:
+            raise CommandError(str(error)) from None
+        with held:
+            datafolder.withdraw(settings.HUB_DATA)
+            _prepare()
+            api = _bind(settings.HUB_HOST, settings.HUB_API_PORT)
+            pages = _bind(settings.HUB_PAGES_HOST, settings.HUB_PAGES_PORT)
+            facts = _facts(api, pages)
+            try:
+                supervisor = Supervisor(_children(api, pages), self._serving(facts, json))
+                supervisor.run()
+            finally:
+                datafolder.withdraw(settings.HUB_DATA)
+
+    def _serving(self, facts: dict[str, Any], as_json: bool) -> Callable[[], None]:
+        def say() -> None:
+            datafolder.announce(settings.HUB_DATA, facts)
+            self.stdout.write(json.dumps(_shown(facts)) if as_json else _told(facts))
+            self.stdout.flush()
+
+        return say
+
+
+def _prepare() -> None:
+    for name in ("static", "queue/messages", "queue/control", "queue/taken"):
+        (settings.HUB_DATA / name).mkdir(parents=True, exist_ok=True)
+    call_command("migrate", verbosity=0, interactive=False)
+    identity.ensure(settings.HUB_DATA, timezone.now())
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        return binding.bind(host, port)
+    except binding.CannotListenError as error:
+        raise CommandError(str(error)) from None
+
+
+def _children(api: socket.socket, pages: socket.socket) -> list[Child]:
+    sockets = (api.fileno(), pages.fileno())
+    web = [
+        *_python("thalihub.webprocess"),
+        f"--api={sockets[0]}",
+        f"--pages={sockets[1]}",
+    ]
+    source = {"PYTHONPATH": str(env.SOURCE), "HUB_DATA": str(settings.HUB_DATA)}
+    children = [
+        Child(f"web {number}", web, sockets, announces=True, environment=source)
+        for number in range(1, max(1, settings.HUB_PROCESSES) + 1)
+    ]
+    return [*children, Child("worker", _python("thalihub.workerprocess"), environment=source)]
+
+
+def _python(module: str) -> list[str]:
+    return [sys.executable, "-m", module]
+
+
+def _facts(api: socket.socket, pages: socket.socket) -> dict[str, Any]:
+    device, ours = _presented_keys(settings.HUB_DATA / "device.crt")
+    return {
+        "api_port": api.getsockname()[1],
+        "pages_port": pages.getsockname()[1],
+        "key": f"sha256:{ours}",
+        "device_key": f"sha256:{device}",
+        "pid": os.getpid(),
+        "version": settings.HUB_VERSION,
+    }
+
+
+def _presented_keys(path: Path) -> tuple[str, str]:
+    chain = x509.load_pem_x509_certificates(path.read_bytes())
+    device, ours = (
+        key_hash(one.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+        for one in (chain[0], chain[-1])
+    )
+    return device, ours
+
+
+def _shown(facts: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **facts,
+        "api": f"https://{_reachable(settings.HUB_HOST)}:{facts['api_port']}/",
+        "pages": f"https://{_reachable(settings.HUB_PAGES_HOST)}:{facts['pages_port']}/",
+        "key_text": key_text(facts["key"].removeprefix("sha256:")),
+        "owner_certificate": str(settings.HUB_DATA / "owner.crt"),
+        "owner_key": str(settings.HUB_DATA / "owner.key"),
+    }
+
+
+def _reachable(host: str) -> str:
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
+    return everywhere.get(host, f"[{host}]" if ":" in host else host)
+
+
+def _told(facts: dict[str, Any]) -> str:
+    shown = _shown(facts)
+    pin = base64.b64encode(_bytes_of(facts["device_key"])).decode()
+    return f"""
+The hub serves (version {shown["version"]}, process {shown["pid"]}).
+
+  API       {shown["api"]}
+  Pages     {shown["pages"]}
+  Its key   {shown["key_text"]}
+            {shown["key"]}
+
+Connect as its owner:
+  curl -k --pinnedpubkey 'sha256//{pin}' \\
+    --cert {shown["owner_certificate"]} --key {shown["owner_key"]} {shown["api"]}
+
+Make a login for the pages:  manage.py createsuperuser
+Stop it with Ctrl-C.
+"""
+
+
+def _bytes_of(key: str) -> bytes:
+    return base64.urlsafe_b64decode(key.removeprefix("sha256:") + "=")

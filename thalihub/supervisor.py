@@ -1,0 +1,173 @@
+"""Keeps the hub's processes running: starts them, restarts the dead, ends all together.
+
+The sockets belong to the supervisor and are inherited, so the port stays open while a web process
+is started again, and no connection that waits to be accepted is lost.  A child says that it serves
+by one byte through a pipe; `thalihub/lifeline.py` ends it when we are gone.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+
+from thalihub import backoff
+
+logger = logging.getLogger(__name__)
+
+_GRACE_SECONDS = 10.0
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@dataclass
+class Child:
+    """One process that has to run.  `arguments` are the command; ours are added to it."""
+
+    name: str
+    arguments: Sequence[str]
+    sockets: Sequence[int] = ()
+    announces: bool = False
+    environment: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+    ready: bool = False
+    ready_pipe: int | None = None
+    started_at: float = 0.0
+    start_at: float | None = 0.0
+    delay: float | None = None
+
+
+class Supervisor:
+    """Runs `children` until SIGTERM or SIGINT."""
+
+    def __init__(self, children: Sequence[Child], on_serving: Callable[[], None]) -> None:
+        """Call `on_serving` once, when every child that announces itself has done so."""
+        self._children = children
+        self._on_serving = on_serving
+        self._serving = False
+        self._stopping = False
+        self._lifeline, self._lifeline_ours = os.pipe()
+        self._selector = selectors.DefaultSelector()
+        self._wakeup, self._wakeup_ours = os.pipe()
+        os.set_blocking(self._wakeup, False)
+        os.set_blocking(self._wakeup_ours, False)
+        self._selector.register(self._wakeup, selectors.EVENT_READ)
+
+    def run(self) -> None:
+        """Supervise until a signal asks to stop; then return when all children are gone."""
+        self._take_signals()
+        try:
+            while not self._stopping:
+                self._start_due(time.monotonic())
+                self._wait(self._until_next_start(time.monotonic()))
+                self._reap(time.monotonic())
+                self._announce()
+        finally:
+            self._end_all()
+
+    def _take_signals(self) -> None:
+        signal.set_wakeup_fd(self._wakeup_ours, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # Wakes the selector.
+        for number in _STOP_SIGNALS:
+            signal.signal(number, self._stop)
+
+    def _stop(self, number: int, _: FrameType | None) -> None:
+        self._stopping = True
+
+    # Starting
+
+    def _start_due(self, now: float) -> None:
+        for child in self._children:
+            if child.process is None and child.start_at is not None and child.start_at <= now:
+                self._start(child, now)
+
+    def _start(self, child: Child, now: float) -> None:
+        arguments = [*child.arguments, f"--lifeline={self._lifeline}"]
+        inherited = [self._lifeline, *child.sockets]
+        write_end = None
+        if child.announces:
+            child.ready_pipe, write_end = os.pipe()
+            self._selector.register(child.ready_pipe, selectors.EVENT_READ, child)
+            arguments.append(f"--ready={write_end}")
+            inherited.append(write_end)
+        child.process = subprocess.Popen(
+            arguments,
+            env=os.environ | child.environment,
+            pass_fds=inherited,
+            stdin=subprocess.DEVNULL,
+            process_group=0,  # Ctrl-C is for us alone; we pass it on.
+        )
+        child.started_at, child.start_at, child.ready = now, None, False
+        if write_end is not None:
+            os.close(write_end)
+
+    def _until_next_start(self, now: float) -> float | None:
+        due = [child.start_at for child in self._children if child.start_at is not None]
+        return max(0.0, min(due) - now) if due else None
+
+    # Watching
+
+    def _wait(self, seconds: float | None) -> None:
+        for key, _ in self._selector.select(seconds):
+            if key.data is None:
+                self._drain_wakeup()
+            else:
+                self._read_ready(key.data)
+
+    def _drain_wakeup(self) -> None:
+        try:
+            while os.read(self._wakeup, 64):
+                pass
+        except BlockingIOError:
+            return
+
+    def _read_ready(self, child: Child) -> None:
+        assert child.ready_pipe is not None
+        child.ready = bool(os.read(child.ready_pipe, 1))
+        self._close_pipe(child)
+
+    def _close_pipe(self, child: Child) -> None:
+        if child.ready_pipe is not None:
+            self._selector.unregister(child.ready_pipe)
+            os.close(child.ready_pipe)
+            child.ready_pipe = None
+
+    def _reap(self, now: float) -> None:
+        for child in self._children:
+            if child.process is None or child.process.poll() is None:
+                continue
+            child.delay = backoff.next_delay(child.delay, now - child.started_at)
+            child.start_at = now + child.delay
+            logger.warning(
+                "The %s process ended with %s; it starts again in %.0f s.",
+                child.name,
+                child.process.returncode,
+                child.delay,
+            )
+            child.process, child.ready = None, False
+            self._close_pipe(child)
+
+    def _announce(self) -> None:
+        if not self._serving and all(one.ready for one in self._children if one.announces):
+            self._serving = True
+            self._on_serving()
+
+    # Ending
+
+    def _end_all(self) -> None:
+        running = [child.process for child in self._children if child.process is not None]
+        for process in running:
+            process.terminate()
+        deadline = time.monotonic() + _GRACE_SECONDS
+        for process in running:
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                logger.warning("Process %s did not end by itself.", process.pid)
+                process.kill()
+                process.wait()
