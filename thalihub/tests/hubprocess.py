@@ -168,8 +168,10 @@ class HubProcess:
             return []
 
     def web_processes(self) -> list[psutil.Process]:
-        """Return the processes that listen on the API's port."""
-        return [process for process in self._family() if self._serves(process)]
+        """Return the processes that answer on the API's port."""
+        holding = [process for process in self._family() if self._serves(process)]
+        # The supervisor holds the socket only to hand it to its children.
+        return holding[1:] or holding
 
     def _serves(self, process: psutil.Process) -> bool:
         return any(
