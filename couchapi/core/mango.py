@@ -1,0 +1,354 @@
+"""Mango selectors: compile one to a function that tells whether a document matches.
+
+CouchDB first moves field names and negations down to the conditions (mango_selector.erl), and its
+answers show it: a condition on a field that the document lacks never matches, negated or not, and
+only `$exists: false` asks for absence.  So `{"$not": {"a": 1}}` matches where `a` is there and
+differs.  Inside `$elemMatch`, `$allMatch` and `$keyMapMatch` negation is plain.
+
+For grants this is the safe side: a document without the field stays hidden.  Strings are compared
+by code point (CouchDB: ICU), and `$regex` is RE2 (CouchDB: PCRE), so that a selector costs linear
+time whoever wrote it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import orjson
+import re2  # type: ignore[import-untyped]
+
+from couchapi.core import collate
+from couchapi.core.errors import BadRequest
+
+Matcher = Callable[[Any], bool]
+Test = Callable[[Any], bool]
+
+MAX_REGEX = 1000
+
+_TYPES = {1: "null", 2: "boolean", 3: "number", 4: "string", 5: "array", 6: "object"}
+_MISSING = object()
+_FIELD_TOKEN = re.compile(r"\\[.\\]|\.|[^.\\]+|\\")
+
+
+class _Place(NamedTuple):
+    """Where in a selector we are: below which field, negated or not, in an array's element."""
+
+    path: tuple[str, ...] = ()
+    negated: bool = False
+    in_element: bool = False
+
+
+def compile(selector: Mapping[str, Any]) -> Matcher:
+    """Return the function that tells whether a document (with `_id` and `_rev`) matches.
+
+    Raises BadRequest with Mango's reason for a selector that is none.
+    """
+    if not isinstance(selector, Mapping):
+        raise BadRequest(f"Selector must be a JSON object, not: {_text(selector)}")
+    return _selector(selector, _Place()) if selector else _always
+
+
+def _selector(selector: Any, place: _Place) -> Matcher:
+    if not isinstance(selector, Mapping) or not selector:
+        return _condition("$eq", selector, place)
+    members = [_member(name, value, place) for name, value in selector.items()]
+    return _joined(members, every=not place.negated)
+
+
+def _member(name: str, value: Any, place: _Place) -> Matcher:
+    if not name.startswith("$"):
+        return _selector(value, place._replace(path=place.path + parse_field(name)))
+    if name in ("$and", "$or", "$nor"):
+        return _combination(name, value, place)
+    if name == "$not":
+        if not isinstance(value, Mapping):
+            raise _bad_argument(name, value)
+        return _negation(value, place)
+    return _condition(name, value, place)
+
+
+def _combination(name: str, value: Any, place: _Place) -> Matcher:
+    if not isinstance(value, list):
+        raise _bad_argument(name, value)
+    if name != "$nor":
+        members = [_selector(each, place) for each in value]
+        return _joined(members, every=(name == "$and") != place.negated)
+    if place.in_element:
+        return _inverted(_joined([_selector(each, place) for each in value], every=False))
+    inner = place._replace(negated=not place.negated)
+    return _joined([_selector(each, inner) for each in value], every=not place.negated)
+
+
+def _negation(value: Mapping[str, Any], place: _Place) -> Matcher:
+    if place.in_element:
+        return _inverted(_selector(value, place))
+    return _selector(value, place._replace(negated=not place.negated))
+
+
+def _condition(name: str, value: Any, place: _Place) -> Matcher:
+    make = _TESTS.get(name)
+    if make is None:
+        word = "Unsupported" if name in _UNSUPPORTED else "Invalid"
+        raise BadRequest(f"{word} operator: {name}")
+    if not place.path and not place.in_element:
+        raise BadRequest("One or more conditions is missing a field name.")
+    test = make(name, value)
+    if name == "$exists":
+        return _existence(place.path, wanted=value != place.negated)
+    return _at(place.path, _inverted(test) if place.negated else test)
+
+
+def _existence(path: tuple[str, ...], *, wanted: bool) -> Matcher:
+    if not wanted:
+        return lambda document: _is_absent(document, path)
+    return _at(path, _always)
+
+
+def _at(path: tuple[str, ...], test: Test) -> Matcher:
+    """Return the matcher that tests the value at `path`; without one nothing matches."""
+    if not path:
+        return test
+    if len(path) > 1:
+        return lambda document: (found := _value_at(document, path)) is not _MISSING and test(found)
+    name = path[0]
+
+    def matches(document: Any) -> bool:
+        if type(document) is not dict:
+            found = _value_at(document, path)
+        else:
+            found = document.get(name, _MISSING)
+        return found is not _MISSING and test(found)
+
+    return matches
+
+
+def _value_at(document: Any, path: tuple[str, ...]) -> Any:
+    value = document
+    for name in path:
+        value = _step(value, name)
+        if value is _MISSING:
+            return _MISSING
+    return value
+
+
+def _step(value: Any, name: str) -> Any:
+    if isinstance(value, dict):
+        return value.get(name, _MISSING)
+    if isinstance(value, list) and name.isascii() and name.isdigit():
+        # No array is so long that its index has more digits, and int() of many is slow.
+        position = int(name) if len(name) <= 9 else len(value)
+        return value[position] if position < len(value) else _MISSING
+    return _MISSING
+
+
+def _is_absent(document: Any, path: tuple[str, ...]) -> bool:
+    """Tell whether an object on the way lacks the next field.
+
+    A path that leads through something else, such as a string, is a wrong path to CouchDB: the
+    field is then neither there nor absent.
+    """
+    value = document
+    for name in path:
+        if not isinstance(value, dict):
+            value = _step(value, name)
+            if value is _MISSING:
+                return False
+        elif name not in value:
+            return True
+        else:
+            value = value[name]
+    return False
+
+
+def parse_field(name: str) -> tuple[str, ...]:
+    """Return the path that a field name stands for: `a.b` is two steps, `a\\.b` is one.
+
+    Raises BadRequest for an empty step.
+    """
+    steps = [""]
+    for token in _FIELD_TOKEN.findall(name):
+        if token == ".":
+            steps.append("")
+        else:
+            steps[-1] += token[1:] if token in ("\\.", "\\\\") else token
+    if not all(steps):
+        raise BadRequest(f"Invalid field name: {name}")
+    return tuple(steps)
+
+
+def _joined(members: list[Matcher], *, every: bool) -> Matcher:
+    if len(members) == 1:
+        return members[0]
+    if every:
+        return lambda document: all(matches(document) for matches in members)
+    return lambda document: any(matches(document) for matches in members)
+
+
+def _inverted(test: Test) -> Test:
+    return lambda value: not test(value)
+
+
+def _always(value: Any) -> bool:
+    return True
+
+
+def _never(value: Any) -> bool:
+    return False
+
+
+# -- conditions: each makes the test of a value that is there --------------------------------
+
+
+def _equal(name: str, argument: Any) -> Test:
+    kind = type(argument)
+    if kind is str:
+        return lambda value: value == argument
+    if argument is None or kind is bool:
+        return lambda value: value is argument
+    if kind in (int, float):
+        return lambda value: type(value) in (int, float) and value == argument
+    return lambda value: collate.compare(value, argument) == 0
+
+
+def _not_equal(name: str, argument: Any) -> Test:
+    return _inverted(_equal(name, argument))
+
+
+def _ordered(name: str, argument: Any) -> Test:
+    if name == "$lt":
+        return lambda value: collate.compare(value, argument) < 0
+    if name == "$lte":
+        return lambda value: collate.compare(value, argument) <= 0
+    if name == "$gt":
+        return lambda value: collate.compare(value, argument) > 0
+    return lambda value: collate.compare(value, argument) >= 0
+
+
+def _in(name: str, argument: Any) -> Test:
+    if not isinstance(argument, list):
+        raise _bad_argument(name, argument)
+    tests = [_equal("$eq", each) for each in argument]
+
+    def holds(value: Any) -> bool:
+        # Of an array, one element has to be among them.
+        candidates = value if isinstance(value, list) else (value,)
+        return any(test(each) for each in candidates for test in tests)
+
+    return holds if name == "$in" else _inverted(holds)
+
+
+def _exists(name: str, argument: Any) -> Test:
+    if not isinstance(argument, bool):
+        raise _bad_argument(name, argument)
+    return _always
+
+
+def _type(name: str, argument: Any) -> Test:
+    if not isinstance(argument, str):
+        raise _bad_argument(name, argument)
+    return lambda value: _TYPES[collate.rank(value)] == argument
+
+
+def _size(name: str, argument: Any) -> Test:
+    if not _is_integer(argument) or argument < 0:
+        raise _bad_argument(name, argument)
+    return lambda value: isinstance(value, list) and len(value) == argument
+
+
+def _mod(name: str, argument: Any) -> Test:
+    if not (isinstance(argument, list) and len(argument) == 2 and all(map(_is_integer, argument))):
+        raise _bad_argument(name, argument)
+    divisor, remainder = argument
+    if divisor == 0:
+        raise _bad_argument(name, argument)
+
+    def holds(value: Any) -> bool:
+        if not _is_integer(value):
+            return False
+        rest = abs(value) % abs(divisor)
+        return bool((rest if value >= 0 else -rest) == remainder)  # Erlang's rem
+
+    return holds
+
+
+def _regex(name: str, argument: Any) -> Test:
+    if not isinstance(argument, str) or len(argument) > MAX_REGEX:
+        raise _bad_argument(name, argument)
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        search = re2.compile(argument, options=options).search
+    except re2.error:
+        raise _bad_argument(name, argument) from None
+    return lambda value: isinstance(value, str) and search(value) is not None
+
+
+def _begins_with(name: str, argument: Any) -> Test:
+    if not isinstance(argument, str):
+        raise _bad_argument(name, argument)
+    return lambda value: isinstance(value, str) and value.startswith(argument)
+
+
+def _all(name: str, argument: Any) -> Test:
+    if not isinstance(argument, list):
+        raise _bad_argument(name, argument)
+    tests = [_equal("$eq", each) for each in argument]
+    # `{"$all": [[1, 2]]}` also matches the very array [1, 2].
+    itself = tests[0] if len(argument) == 1 and isinstance(argument[0], list) else _never
+
+    def holds(value: Any) -> bool:
+        if not isinstance(value, list):
+            return False
+        return all(any(test(each) for each in value) for test in tests) or itself(value)
+
+    return holds
+
+
+def _elements(name: str, argument: Any) -> Test:
+    if not isinstance(argument, Mapping):
+        raise _bad_argument(name, argument)
+    matches = _selector(argument, _Place(in_element=True))
+    if name == "$elemMatch":
+        return lambda value: isinstance(value, list) and any(map(matches, value))
+    if name == "$allMatch":
+        return lambda value: isinstance(value, list) and bool(value) and all(map(matches, value))
+    return lambda value: isinstance(value, dict) and any(map(matches, value))
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _text(value: Any) -> str:
+    return orjson.dumps(value, default=str).decode()
+
+
+def _bad_argument(name: str, argument: Any) -> BadRequest:
+    return BadRequest(f"Bad argument for operator {name}: {_text(argument)}")
+
+
+_UNSUPPORTED = frozenset(
+    {"$where", "$text", "$geoWithin", "$geoIntersects", "$near", "$nearSphere"}
+)
+_TESTS: Mapping[str, Callable[[str, Any], Test]] = {
+    "$eq": _equal,
+    "$ne": _not_equal,
+    "$lt": _ordered,
+    "$lte": _ordered,
+    "$gt": _ordered,
+    "$gte": _ordered,
+    "$in": _in,
+    "$nin": _in,
+    "$exists": _exists,
+    "$type": _type,
+    "$size": _size,
+    "$mod": _mod,
+    "$regex": _regex,
+    "$beginsWith": _begins_with,
+    "$all": _all,
+    "$elemMatch": _elements,
+    "$allMatch": _elements,
+    "$keyMapMatch": _elements,
+}
