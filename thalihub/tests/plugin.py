@@ -99,7 +99,7 @@ def _program(*names: str) -> Callable[[], bool]:
 def _search_path() -> str:
     # Debian keeps PostgreSQL's server out of PATH; a plain user has no sbin in it.
     servers = sorted(str(folder) for folder in Path("/usr/lib/postgresql").glob("*/bin"))
-    return os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin", *servers])
+    return os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", *servers])
 
 
 def _node_packages() -> bool:
