@@ -40,10 +40,15 @@ def resume(since: str | int, epochs: Epochs, update_seq: int | None = None) -> i
     """
     if since == NOW and update_seq is not None:
         return update_seq
-    number, epoch = _read(since)
+    seen, epoch = _read(since)
     if epoch is not None:
-        number = min(number, _true_until(epoch, epochs, number))
-    return number if update_seq is None else min(number, update_seq)
+        seen = min(seen, _true_until(epoch, epochs, seen))
+    return seen if update_seq is None else min(seen, update_seq)
+
+
+def number(since: str | int) -> int:
+    """Return the number in front of a sequence, of whatever epoch; raises BadRequest."""
+    return _read(since)[0]
 
 
 def _read(since: str | int) -> tuple[int, str | None]:
@@ -60,10 +65,10 @@ def _read(since: str | int) -> tuple[int, str | None]:
     return int(found[1]), found[2]
 
 
-def _true_until(epoch: str, epochs: Epochs, number: int) -> int:
+def _true_until(epoch: str, epochs: Epochs, seen: int) -> int:
     """Return the last number that means the same now as it did in `epoch`; 0 if that is unknown."""
     known = [name for name, _ in epochs]
     if epoch not in known:
         return 0
     later = [first for _, first in epochs[known.index(epoch) + 1 :]]
-    return max(0, min(later) - 1) if later else number
+    return max(0, min(later) - 1) if later else seen

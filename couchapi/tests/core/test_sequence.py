@@ -50,6 +50,13 @@ def test_now_is_the_newest_number_and_nobody_has_seen_more() -> None:
     assert sequence.resume(99, EPOCHS, 40) == 40
 
 
+def test_the_number_can_be_read_alone() -> None:
+    assert sequence.number('"57-x"') == 57
+    assert sequence.number(57) == 57
+    with pytest.raises(BadRequest):
+        sequence.number("x")
+
+
 @pytest.mark.parametrize(
     "since",
     ["", "x", "-1", "1-", "-a", "1.5", "1e3", "1 -a", "٣", "1-a b", '"', '""', "[1]", "[]", "null"]
