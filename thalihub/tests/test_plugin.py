@@ -16,8 +16,8 @@ pytestmark = pytest.mark.slow
 _TESTS = """
 import os, socket, pytest
 
-@pytest.mark.requires_dbus
-def test_with_dbus():
+@pytest.mark.requires_docker
+def test_with_docker():
     pass
 
 @pytest.mark.nightly
@@ -60,13 +60,13 @@ def _run(folder: Path, *arguments: str, **environment: str) -> str:
 
 
 def test_a_missing_program_is_named_with_its_remedy(tmp_path: Path) -> None:
-    printed = _run(tmp_path, "-k", "dbus")
-    assert "requires_dbus: Install D-Bus: `apt-get install dbus`." in printed
+    printed = _run(tmp_path, "-k", "docker")
+    assert "requires_docker: Install Docker and start its engine." in printed
     assert "1 skipped" in printed
 
 
 def test_no_skip_is_allowed_where_a_run_must_be_whole(tmp_path: Path) -> None:
-    printed = _run(tmp_path, "-k", "dbus", HUB_NO_SKIP="1")
+    printed = _run(tmp_path, "-k", "docker", HUB_NO_SKIP="1")
     assert "HUB_NO_SKIP=1 allows no skipped test" in printed
     assert "1 error" in printed
 
