@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from thalihub.server import Listener
 
 _LINGER_BYTES = 1024 * 1024
-_FRAMING = frozenset({b"content-length", b"transfer-encoding"})  # Always judged by Twisted.
 _BAD = re.compile(rb"[\r\n\0]")
 _NAMES_KEPT = 256
 _good_names: dict[bytes, bytes] = {}
@@ -83,7 +82,7 @@ class HubChannel(http.HTTPChannel):
         name = _good_names.get(raw)
         if name is None or self._receivedHeaderCount >= self.maxHeaders or _BAD.search(value):
             good: bool = super().headerReceived(line)
-            if good and len(_good_names) < _NAMES_KEPT and raw.lower() not in _FRAMING:
+            if good and len(_good_names) < _NAMES_KEPT and _is_plain(raw):
                 _good_names[raw] = raw.lower()
             return good
         self._receivedHeaderCount += 1
@@ -212,6 +211,11 @@ class HubChannel(http.HTTPChannel):
             peer = tls.peer(self.transport)
             self._shown = (peer, tls.extension(self.transport, peer))
         return self._shown
+
+
+def _is_plain(name: bytes) -> bool:
+    # The framing of a body is always judged by Twisted.
+    return b"_" not in name and name.lower() not in {b"content-length", b"transfer-encoding"}
 
 
 def _persists(headers: list[tuple[bytes, bytes]], version: bytes) -> bool:

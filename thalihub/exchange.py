@@ -41,8 +41,9 @@ class RequestHeaders(list[tuple[bytes, bytes]]):
     """Headers in the order of arrival, names in lower case, as ASGI wants them."""
 
     def addRawHeader(self, name: bytes, value: bytes) -> None:  # noqa: N802 (Twisted's name)
-        """Take a header from the parser."""
-        self.append((name.lower(), value))
+        """Take a header from the parser; `X_Y` is dropped, as Django takes it for `X-Y`."""
+        if b"_" not in name:
+            self.append((name.lower(), value))
 
 
 class Exchange(WebRequest):

@@ -91,6 +91,16 @@ class LeanRequest(HttpRequest):
         return {}
 
     @property
+    def scheme(self) -> str:
+        """Always https."""
+        return "https"
+
+    def get_full_path(self, force_append_slash: bool = False) -> str:
+        """Return path and query as sent; Django would quote the quoted path again."""
+        query = self.scope["query_string"].decode("ascii")
+        return f"{self.path}?{query}" if query else self.path
+
+    @property
     def content_length(self) -> int | None:
         """The declared length of the body; None when it comes in chunks."""
         declared = self.header(b"content-length")

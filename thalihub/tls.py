@@ -63,6 +63,8 @@ def server_tls(folder: Path, *, ask_for_certificate: bool) -> ServerTls:
 def _context(chain: Sequence[x509.Certificate], key: Any) -> SSL.Context:
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     context.set_min_proto_version(SSL.TLS1_3_VERSION)
+    # OpenSSL still sends tickets in TLS 1.3, but such that name a session of the cache, and there
+    # is no cache: a client that shows one gets a whole handshake.
     context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_session_id(b"thali")  # Without one, OpenSSL refuses clients with certificates.

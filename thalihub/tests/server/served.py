@@ -20,6 +20,7 @@ def main(folder: Path, limits: dict[str, float]) -> None:
     from thalihub.asgi import pages_application
     from thalihub.lean import LeanHandler
     from thalihub.limits import Limits
+    from thalihub.tests.server import urls
 
     max_body = int(limits.pop("max_body", 2**30))
     api, pages = socket.create_server(("127.0.0.1", 0)), socket.create_server(("127.0.0.1", 0))
@@ -44,6 +45,7 @@ def main(folder: Path, limits: dict[str, float]) -> None:
         ),
     ]
     hub = server.HubServer(listeners, Limits(**limits), lambda: _say(ports))
+    urls.seen["server"] = hub
     hub.run()
 
 

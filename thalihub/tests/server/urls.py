@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import resource
 from collections.abc import AsyncIterator
+from typing import Any
 
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.urls import re_path
@@ -14,7 +15,7 @@ from acl.core.errors import Forbidden
 from couchapi.core.errors import Conflict
 from thalihub.leanrequest import LeanRequest
 
-seen = {"bodies": 0, "closed": 0, "open": 0}
+seen: dict[str, Any] = {"bodies": 0, "closed": 0, "open": 0}
 
 
 async def hello(request: LeanRequest) -> HttpResponse:
@@ -126,7 +127,16 @@ async def state(request: LeanRequest) -> HttpResponse:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     usage = resource.getrusage(resource.RUSAGE_SELF)
     cpu = usage.ru_utime + usage.ru_stime
-    return JsonResponse({**seen, "rss": pages * 4, "peak": peak, "cpu": cpu})
+    return JsonResponse(
+        {
+            **{name: value for name, value in seen.items() if name != "server"},
+            "rss": pages * 4,
+            "peak": peak,
+            "cpu": cpu,
+            "connections": len(seen["server"].channels),
+            "tasks": len(seen["server"].tasks),
+        }
+    )
 
 
 urlpatterns = [

@@ -1,0 +1,60 @@
+"""The request target: every path that passes is Unicode text, and says what was sent."""
+
+from urllib.parse import quote, unquote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from couchapi.core.errors import BadRequest
+from thalihub.target import check_host, parse_target
+
+names = st.text(
+    st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=20
+)
+
+
+@given(st.lists(names, min_size=1, max_size=4))
+def test_encoded_path_comes_back_as_text_and_as_sent(segments):
+    raw = "/" + "/".join(quote(segment, safe="") for segment in segments)
+    target = parse_target(raw.encode())
+    assert target.raw_path == raw.encode()
+    assert target.path == "/" + "/".join(segments)
+
+
+@given(st.binary(max_size=40))
+def test_any_bytes_are_a_target_or_a_bad_request(data):
+    try:
+        target = parse_target(data)
+    except BadRequest:
+        return
+    assert target.path.startswith("/")
+    assert "\0" not in target.path
+    assert target.path == unquote(target.raw_path.decode("ascii"), errors="strict")
+
+
+@pytest.mark.parametrize(
+    ("target", "raw_path", "query"),
+    [
+        (b"/a?b=c?d", b"/a", b"b=c?d"),
+        (b"https://h/a?b", b"/a", b"b"),
+        (b"HTTP://h", b"/", b""),
+        (b"https://h?b", b"/", b"b"),
+        (b"httpkey://h:1/sha256:x/a/b?c", b"/a/b", b"c"),
+        (b"httpkey://h:1/sha256:x", b"/", b""),
+        (b"//a/b", b"//a/b", b""),
+    ],
+)
+def test_absolute_targets_lose_their_authority(target, raw_path, query):
+    parsed = parse_target(target)
+    assert (parsed.raw_path, parsed.query) == (raw_path, query)
+
+
+@pytest.mark.parametrize("count", [0, 2, 3])
+def test_host_must_be_there_once(count):
+    with pytest.raises(BadRequest):
+        check_host([(b"host", b"a")] * count + [(b"accept", b"*/*")])
+
+
+def test_one_host_is_enough():
+    check_host([(b"accept", b"*/*"), (b"host", b"a")])

@@ -1,0 +1,119 @@
+"""TLS as design/identity-and-tls.md asks for it, seen from the other end of the wire."""
+
+import contextlib
+import hashlib
+import socket
+import ssl
+
+import pytest
+from OpenSSL import SSL
+
+from thalihub.tests.server.client import Client, context
+
+
+def _digests(served):
+    pem = (served.folder / "client.crt").read_text()
+    ends = "-----END CERTIFICATE-----\n"
+    certificates = [one + ends for one in pem.split(ends) if one]
+    return [hashlib.sha256(ssl.PEM_cert_to_DER_cert(one)).hexdigest() for one in certificates]
+
+
+def test_client_certificate_and_what_it_appends_reach_the_application(served):
+    leaf, appended = _digests(served)
+    with served.client() as client:
+        assert client.ask("GET", "/whoami").json() == {
+            "listener": "api",
+            "leaf": leaf,
+            "others": [appended],
+            "tls_version": 0x0304,
+            "name": "CN=client leaf",
+            "chain": 2,
+        }
+
+
+def test_client_without_certificate_is_let_in_as_nobody(served):
+    with served.client(certificate=False) as client:
+        seen = client.ask("GET", "/whoami").json()
+        assert (seen["leaf"], seen["others"], seen["chain"]) == (None, [], 0)
+
+
+def test_server_presents_device_certificate_and_identity(served):
+    with _handshake(served.port) as connection:
+        chain = connection.get_peer_cert_chain(as_cryptography=True)
+    assert [one.subject.rfc4514_string() for one in chain] == [
+        "CN=device leaf",
+        "CN=device identity",
+    ]
+
+
+def test_tls_1_2_is_refused(served):
+    old = context(served.folder)
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+    with (
+        socket.create_connection(("127.0.0.1", served.port)) as raw,
+        pytest.raises(ssl.SSLError, match="PROTOCOL_VERSION|protocol version"),
+    ):
+        old.wrap_socket(raw)
+
+
+def test_session_is_not_resumed(served):
+    tls = context(served.folder)
+    with socket.create_connection(("127.0.0.1", served.port)) as raw, tls.wrap_socket(raw) as one:
+        one.sendall(b"GET /hello HTTP/1.1\r\nHost: hub\r\n\r\n")
+        assert one.recv(4096)
+        session = one.session
+    with (
+        socket.create_connection(("127.0.0.1", served.port)) as raw,
+        tls.wrap_socket(raw, session=session) as two,
+    ):
+        two.sendall(b"GET /hello HTTP/1.1\r\nHost: hub\r\n\r\n")
+        assert two.recv(4096)
+        assert not two.session_reused
+
+
+def test_no_names_of_authorities_are_sent(served):
+    with _handshake(served.port) as connection:
+        assert connection.get_client_ca_list(as_cryptography=True) == []
+
+
+@pytest.mark.parametrize(("door", "asks"), [("port", True), ("pages_port", False)])
+def test_only_the_api_asks_for_a_certificate(served, door, asks):
+    messages = []
+    tls = context(served.folder)
+    tls._msg_callback = lambda _, way, version, kind, number, data: messages.append(number)
+    with (
+        socket.create_connection(("127.0.0.1", getattr(served, door))) as raw,
+        tls.wrap_socket(raw),
+    ):
+        names = [getattr(message, "name", "") for message in messages]
+    assert ("CERTIFICATE_REQUEST" in names) is asks
+
+
+def test_http_1_1_is_chosen_and_http_2_is_not(served):
+    tls = context(None)
+    tls.set_alpn_protocols(["h2", "http/1.1"])
+    with socket.create_connection(("127.0.0.1", served.port)) as raw, tls.wrap_socket(raw) as one:
+        assert one.selected_alpn_protocol() == "http/1.1"
+
+
+def test_client_that_speaks_no_tls_gets_no_answer_in_http(served):
+    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as raw:
+        raw.sendall(b"GET / HTTP/1.1\r\nHost: hub\r\n\r\n")
+        assert not raw.recv(100).startswith(b"HTTP")
+
+
+def test_pages_door_serves_pages(served):
+    with Client(served.pages_port) as client:
+        assert client.ask("GET", "/").headers["location"] == "/admin/"
+    with Client(served.pages_port) as client:
+        assert client.ask("GET", "/hello").status == 404
+
+
+@contextlib.contextmanager
+def _handshake(port):
+    with socket.create_connection(("127.0.0.1", port)) as raw:
+        connection = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), raw)
+        connection.set_connect_state()
+        raw.setblocking(True)
+        connection.do_handshake()
+        yield connection
