@@ -19,10 +19,8 @@ from couchapi.core.errors import BadRequest, NotFound, QueryParseError
 MAX_COUNT = 2**63 - 1
 DEFAULT_HEARTBEAT = 60_000
 FEEDS = frozenset({"normal", "longpoll", "continuous", "eventsource"})
-STYLES = frozenset({"main_only", "all_docs"})
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,100}")
-_REDUCING = ("reduce", "group", "group_level")
 _KEY_MEMBERS = ("key", "startkey", "start_key", "endkey", "end_key")
 
 
@@ -322,7 +320,7 @@ def _keys(asked: Mapping[str, Any]) -> tuple[Any, ...] | None:
 
 
 def _refuse_reducing(asked: Mapping[str, Any]) -> None:
-    for name in _REDUCING:
+    for name in ("reduce", "group", "group_level"):
         if str(asked.get(name, "false")).lower() != "false":
             raise QueryParseError(f"`{name}` is invalid for map-only views.")
 
@@ -342,7 +340,7 @@ def _feed(word: str) -> str:
 
 
 def _style(word: str) -> str:
-    if word not in STYLES:
+    if word not in ("main_only", "all_docs"):
         raise QueryParseError("Supported `style` values: main_only, all_docs")
     return word
 

@@ -10,10 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from couchapi.core import multipart, multipart_out
+from couchapi.core import multipart
 from couchapi.core.errors import BadRequest, CouchError, DocumentTooLarge
-from couchapi.core.multipart import Attachment, Document, DocumentParser, End, Header, Parser
-from couchapi.core.multipart_out import Outgoing
+from couchapi.core.multipart import (
+    Attachment,
+    Document,
+    DocumentParser,
+    End,
+    Header,
+    Outgoing,
+    Parser,
+)
 
 TYPE = 'multipart/related; boundary="bound"'
 
@@ -103,8 +110,8 @@ def test_any_cutting_gives_the_same_attachments(contents: list[bytes], cuts: lis
     sent = {f"n{at}": content for at, content in enumerate(contents)}
     document = _announcing(**{name: len(content) for name, content in sent.items()})
     outgoing = [Outgoing(name, "a/b", len(each), None, each) for name, each in sent.items()]
-    body = _joined(multipart_out.related("bound", document, outgoing))
-    assert len(body) == multipart_out.related_length("bound", document, outgoing)
+    body = _joined(multipart.related("bound", document, outgoing))
+    assert len(body) == multipart.related_length("bound", document, outgoing)
     assert _documents(body, _cut(body, cuts)) == (orjson.loads(document), sent)
 
 
@@ -114,13 +121,13 @@ def test_any_name_finds_its_attachment(name: str) -> None:
     outgoing = [Outgoing(name, "a/b\r\nX: y", 1, "gzip", b"1"), Outgoing("z", "a/b", 1, None, b"2")]
     if name == "z":
         return
-    body = _joined(multipart_out.related("bound", document, outgoing))
+    body = _joined(multipart.related("bound", document, outgoing))
     assert _documents(body)[1] == {name: b"1", "z": b"2"}
 
 
 def test_a_header_cannot_be_smuggled_in_a_name_or_a_type() -> None:
     sent = Outgoing('a"\r\nX: 1', "a/b\r\nY: 2", 0, None, b"")
-    body = _joined(multipart_out.related("bound", b"{}", [sent]))
+    body = _joined(multipart.related("bound", b"{}", [sent]))
     fields = _parts(Parser("bound"), [body])[1][0]
     assert set(fields) == {"content-disposition", "content-type", "content-length"}
 
@@ -241,9 +248,9 @@ def test_a_bad_boundary_is_refused(content_type: str) -> None:
 def test_several_documents_are_written_as_couchdb_does() -> None:
     body = b"".join(
         [
-            _joined(multipart_out.mixed_document("o", "i", b'{"a":1}')),
+            _joined(multipart.mixed_document("o", "i", b'{"a":1}')),
             _joined(
-                multipart_out.mixed_document(
+                multipart.mixed_document(
                     "o",
                     "i",
                     b'{"a":2}',
@@ -251,8 +258,8 @@ def test_several_documents_are_written_as_couchdb_does() -> None:
                     [("X-Doc-Id", "ä\r\n")],
                 )
             ),
-            multipart_out.mixed_error("o", b'{"missing":"3-c"}'),
-            multipart_out.mixed_end("o"),
+            multipart.mixed_error("o", b'{"missing":"3-c"}'),
+            multipart.mixed_end("o"),
         ]
     )
     assert body.decode() == (
@@ -271,4 +278,4 @@ def test_several_documents_are_written_as_couchdb_does() -> None:
     ]
     inner = multipart.boundary_of(outer[1][0]["content-type"])
     assert [content for _, content in _parts(Parser(inner), [outer[1][1]])] == [b'{"a":2}', b"abc"]
-    assert multipart_out.mixed_type("o") == 'multipart/mixed; boundary="o"'
+    assert multipart.mixed_type("o") == 'multipart/mixed; boundary="o"'
