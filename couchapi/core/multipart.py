@@ -119,8 +119,7 @@ class Parser:
         padding = _PADDING.match(rest)
         if padding is not None:
             yield from self._ended()
-            self._rest = rest[padding.end() - 2 :]
-            self._step = self._headers
+            self._rest, self._step = rest[padding.end() - 2 :], self._headers
         elif len(rest) >= 2 and (rest.strip(b" \t\r") or len(rest) > _MAX_PADDING):
             raise BadRequest("A multipart boundary is not alone in its line")
 
@@ -143,16 +142,14 @@ class Parser:
             raise BadRequest("The multipart body has too many parts")
         fields = _fields(self._rest[:end])
         self._declared = _declared_length(fields)
-        self._rest = self._rest[end + 2 :]
-        self._step = self._content_start
+        self._rest, self._step = self._rest[end + 2 :], self._content_start
         yield Header(fields)
 
     def _content_start(self) -> Iterator[Event]:
         # A part without content may end here: its empty line is then that of the delimiter.
         beginning = self._rest[: len(self._delimiter)]
         if self._declared or not self._delimiter.startswith(beginning):
-            self._rest = self._rest[2:]
-            self._step = self._content
+            self._rest, self._step = self._rest[2:], self._content
         elif beginning == self._delimiter:
             self._step = self._content
         yield from ()
@@ -168,8 +165,7 @@ class Parser:
             content, self._rest = self._rest[:stop], self._rest[stop:]
             yield content
         if start >= 0:
-            self._rest = self._rest[len(self._delimiter) :]
-            self._step = self._after_delimiter
+            self._rest, self._step = self._rest[len(self._delimiter) :], self._after_delimiter
 
     def _epilogue(self) -> Iterator[Event]:
         self._rest = b""
@@ -177,12 +173,8 @@ class Parser:
 
 
 def _fields(block: bytes) -> dict[str, str]:
-    try:
-        text = block.decode()
-    except UnicodeDecodeError:
-        text = block.decode("latin-1")
     fields: dict[str, str] = {}
-    for line in text.split("\r\n")[1:]:
+    for line in block.decode(errors="replace").split("\r\n")[1:]:
         name, colon, value = line.partition(":")
         if not colon or not name or name != name.strip():
             raise BadRequest("A part has a header that cannot be read")
@@ -280,11 +272,12 @@ class DocumentParser:
         )
 
     def _check_length(self, length: int) -> None:
-        member = self._current.member if self._current else {}
+        if self._current is None:
+            return
+        name, member = self._current.name, self._current.member
         stored = member.get("encoded_length") if "encoding" in member else None
         announced = member.get("length") if stored is None else stored
         if announced is not None and announced != length:
-            name = self._current.name if self._current else ""
             raise BadRequest(f"The attachment '{name}' has not the length that was announced.")
 
 
