@@ -68,7 +68,9 @@ class HubProcess:
         self.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if error is not None:
+            sys.stderr.write(self.log_end() + "\n")
         self.stop()
 
     @property
