@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from couchapi.core import lww, revid, revtree
 from couchapi.core.errors import Conflict
+from couchapi.core.lww import BUDGET, NO_RECEIPTS
 from couchapi.core.revid import RevId
 from couchapi.core.revtree import RevTree
 
@@ -26,15 +27,15 @@ class Terms(NamedTuple):
     """Under which terms a write is taken."""
 
     now_ms: int
-    last_writer_wins: bool = True
+    lww: bool = True
     revs_limit: int = 1000
     from_owner: bool = False
     """Whether the writer is the owner of this hub: its clock is never refused (R9)."""
     recent_client: bool = False
     """Whether the writer was heard of within lww.RECENT, so that what it brings is fresh (R7)."""
-    receipts: Mapping[RevId, int] = lww.NO_RECEIPTS
+    receipts: Mapping[RevId, int] = NO_RECEIPTS
     """When other leaves came from such clients, in Unix milliseconds, as far as remembered."""
-    budget: int = lww.BUDGET
+    budget: int = BUDGET
     """How many revisions the resolver may add, see lww.budget_left (R10)."""
 
 
@@ -82,7 +83,7 @@ def apply_edit(tree: RevTree, edit: Edit, terms: Terms) -> Outcome:
     """
     parent = _base(tree, edit)
     body_of = None
-    if not terms.last_writer_wins:
+    if not terms.lww:
         rev = revid.plain(parent, edit.deleted, edit.body, edit.attachment_digests)
     elif edit.deleted and parent is not None and _stands_beside_live(tree, parent):
         rev, body_of = _close(tree, parent, edit)
@@ -101,7 +102,7 @@ def apply_path(tree: RevTree, path: Sequence[RevId], deleted: bool, terms: Terms
     Taking it twice is taking it once.  Raises ForbiddenWrite for a stamp of the far future (R9).
     """
     rev = path[0]
-    if terms.last_writer_wins and not terms.from_owner:
+    if terms.lww and not terms.from_owner:
         lww.refuse_stamp(_unknown(tree, path), terms.now_ms, terms.from_owner)
     known = _has_body(tree, rev)
     merged = revtree.stem(revtree.merge(tree, path, deleted), terms.revs_limit)
@@ -169,7 +170,7 @@ def _resolved(
     local_write: RevId | None = None,
 ) -> Outcome:
     chains = tree.chains
-    if not terms.last_writer_wins or (len(chains) == 1 and not chains[0].deleted):
+    if not terms.lww or (len(chains) == 1 and not chains[0].deleted):
         return Outcome(tree, rev, True, stored)
     wanted = lww.resolve(tree, terms.now_ms, local_write, receipts, terms.budget + 1)
     added = wanted[: terms.budget]
