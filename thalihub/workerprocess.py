@@ -7,6 +7,9 @@ import os
 import tempfile
 
 import django
+from celery.exceptions import WorkerShutdown
+from celery.signals import worker_shutting_down
+from celery.worker import state
 
 from thalihub import lifeline
 
@@ -34,10 +37,18 @@ def main() -> None:
 
     from thalihub.celery import app
 
+    worker_shutting_down.connect(_stop_at_once)
     # The filesystem transport moves a message here when it takes it; across file systems the
     # move would be a copy that another worker may see half done.
     tempfile.tempdir = str(settings.HUB_DATA / "queue" / "taken")
     app.worker_main(_ARGUMENTS)
+
+
+def _stop_at_once(**_: object) -> None:
+    # Celery would first sit out two waits of two seconds for messages.  Where a task runs, it
+    # may; a message that is just being taken may be lost, and its row is still there.
+    if not state.active_requests:
+        raise WorkerShutdown(0)
 
 
 if __name__ == "__main__":

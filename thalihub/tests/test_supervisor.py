@@ -74,6 +74,13 @@ def test_killed_worker_is_started_again(own_hub):
     )
 
 
+def test_worker_takes_messages_from_the_data_folder(hub):
+    send = "from thalihub.celery import app; app.send_task('celery.accumulate', [1], queue='now')"
+    hub.manage("shell", "-c", send)
+    messages = hub.data / "queue" / "messages"
+    eventually(lambda: not list(messages.iterdir()), what="the worker takes the message")
+
+
 def test_children_of_a_killed_hub_end_and_the_next_hub_starts(own_hub):
     main, *children = own_hub._family()
     main.kill()
