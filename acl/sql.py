@@ -325,5 +325,3 @@ class _Writer(threading.Thread):
                 job.error = error
             if self._sql._connection.in_transaction:
                 self._sql.execute("ROLLBACK")
-
-

@@ -41,7 +41,9 @@ class Database(models.Model):
     doc_del_count = models.BigIntegerField(default=0)
     body_size = models.BigIntegerField(default=0, help_text="Bytes of bodies and attachments.")
     security = models.TextField(default="{}", help_text="What _security was given, beyond ACLs.")
-    dropped = models.BooleanField(default=False, help_text="Deleted; its rows go in the background.")
+    dropped = models.BooleanField(
+        default=False, help_text="Deleted; its rows go in the background."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
@@ -95,9 +97,7 @@ class Revision(models.Model):
     attachments = models.BinaryField(null=True, help_text="JSON: name to its Attached record.")
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["document", "rev"], name="revision_by_rev")
-        ]
+        constraints = [models.UniqueConstraint(fields=["document", "rev"], name="revision_by_rev")]
 
     def __str__(self) -> str:
         return self.rev

@@ -39,6 +39,15 @@ def stream(
     return response
 
 
+def not_modified(headers: Mapping[str, str]) -> HttpResponse:
+    """Return 304: the client's copy is still good."""
+    response = HttpResponse(status=304)
+    del response.headers["Content-Type"]
+    for name, value in headers.items():
+        response.headers[name] = value
+    return response
+
+
 def ok(status: int = 200, **members: Any) -> HttpResponse:
     """Return `{"ok": true, …}`."""
     return json({"ok": True, **members}, status)

@@ -63,3 +63,25 @@ class KeyFormatError(HubError):
     status = 400
     word = "bad_request"
     reason = "This is not a key that the hub understands."
+
+
+class RefusedError(HubError):
+    """What was asked of the owner's lists of people cannot be done."""
+
+    status = 400
+    word = "bad_request"
+
+
+class BadName(RefusedError):
+    """A name, origin or selector that is not well formed."""
+
+
+class NoSuchHolder(RefusedError):
+    """Nobody has this name, or holds what was to be taken away."""
+
+
+class AlreadyThere(RefusedError):
+    """The name or the key is taken."""
+
+    status = 409
+    word = "conflict"

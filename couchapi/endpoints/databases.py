@@ -98,4 +98,3 @@ def _description(
         "compact_running": False,
         "cluster": {"q": 1, "n": 1, "w": 1, "r": 1},
     }
-

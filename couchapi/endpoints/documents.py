@@ -14,8 +14,8 @@ from django.http.response import HttpResponseBase
 
 from acl import sql
 from acl.core.errors import HubError
-from couchapi import parsers, reader, renderers
-from couchapi.core import docjson, etags, incoming, names, params, revid
+from couchapi import parsers, reader, renderers, uploads
+from couchapi.core import docjson, etags, incoming, names, revid
 from couchapi.core.docjson import Parts
 from couchapi.core.errors import BadRequest
 from couchapi.core.incoming import Uploaded
@@ -42,7 +42,7 @@ class Document(Endpoint):
         as_parts = query.attachments and not accepts_json(request)
         opened = await _open(request, db_name, docid, query, form_of(query, follows=as_parts))
         headers = {"ETag": etags.of_rev(opened.rev)} if query.has_etag else {}
-        if query.has_etag and etags.matches(request.header(b"if-none-match"), opened.rev):
+        if headers and etags.matches(request.header(b"if-none-match"), headers["ETag"]):
             return renderers.not_modified(headers)
         if opened.parts:
             return multiparts.related(opened, headers)
@@ -53,16 +53,20 @@ class Document(Endpoint):
         query = DocumentQuery.from_query(request.GET)
         names.check_docid(docid)
         document, uploaded = await _received(request)
-        parts = docjson.split(document, docid, max_document=settings.HUB_MAX_DOCUMENT)
-        asked = _asked_rev(request, query, parts.rev)
-        one = write_of(parts, docid, asked, query.new_edits, uploaded)
-        return await _saved(request, db_name, one, query)
+        try:
+            parts = docjson.split(document, docid, max_document=settings.HUB_MAX_DOCUMENT)
+            asked = asked_rev(request, query, parts.rev)
+            one = write_of(parts, docid, asked, query.new_edits, uploaded)
+            return await _saved(request, db_name, one, query)
+        except HubError:
+            await uploads.discard([each.blob for each in uploaded.values()])
+            raise
 
     async def delete(self, request: Any, db_name: str, docid: str) -> HttpResponseBase:
         """Write a tombstone."""
         query = DocumentQuery.from_query(request.GET)
         names.check_docid(docid)
-        asked = _asked_rev(request, query, None)
+        asked = asked_rev(request, query)
         one = Write(docid, revid.parse(asked) if asked else None, True, b"{}")
         return await _saved(request, db_name, one, query, status=200)
 
@@ -82,13 +86,9 @@ async def create(request: Any, db_name: str) -> HttpResponseBase:
     """Write a document whose id may be ours to choose (`POST /db`)."""
     parsers.require_json(request)
     query = DocumentQuery.from_query(request.GET)
-    parts = docjson.split(
-        await parsers.documents(request), max_document=settings.HUB_MAX_DOCUMENT
-    )
+    parts = docjson.split(await parsers.documents(request), max_document=settings.HUB_MAX_DOCUMENT)
     docid = parts.docid or uuid.uuid4().hex
-    return await _saved(
-        request, db_name, write_of(parts, docid, parts.rev, query.new_edits), query
-    )
+    return await _saved(request, db_name, write_of(parts, docid, parts.rev, query.new_edits), query)
 
 
 def write_of(
@@ -111,7 +111,9 @@ def write_of(
         elif base is not None:
             path = (base,)
         else:
-            raise BadRequest("When `new_edits: false`, the document needs `_rev` or `_revisions` specified")
+            raise BadRequest(
+                "When `new_edits: false`, the document needs `_rev` or `_revisions` specified"
+            )
     return Write(docid, base, parts.deleted, parts.body, path, attachments)
 
 
@@ -147,9 +149,7 @@ def form_of(query: DocumentQuery, *, follows: bool = False) -> Form:
     )
 
 
-async def _open(
-    request: Any, db_name: str, docid: str, query: DocumentQuery, form: Form
-) -> Opened:
+async def _open(request: Any, db_name: str, docid: str, query: DocumentQuery, form: Form) -> Opened:
     visible = visible_to(request)
     if query.rev is None:
         return await sql.point(
@@ -174,7 +174,9 @@ async def _open_revs(
     request: Any, db_name: str, docid: str, query: DocumentQuery
 ) -> HttpResponseBase:
     as_json = accepts_json(request)
-    asked = None if query.open_revs == "all" else [revid.parse(rev) for rev in query.open_revs or ()]
+    asked = (
+        None if query.open_revs == "all" else [revid.parse(rev) for rev in query.open_revs or ()]
+    )
     visible = visible_to(request)
     opened = await sql.scan(
         lambda connection: reader.revisions(
@@ -191,7 +193,9 @@ async def _open_revs(
     if not as_json:
         return multiparts.mixed(opened)
     rows = [
-        b'{"missing":"%s"}' % str(one).encode() if isinstance(one, RevId) else b'{"ok":%s}' % one.text
+        b'{"missing":"%s"}' % str(one).encode()
+        if isinstance(one, RevId)
+        else b'{"ok":%s}' % one.text
         for one in opened
     ]
     return renderers.raw(b"[" + b",".join(rows) + b"]\n")
@@ -204,7 +208,7 @@ async def _received(request: Any) -> tuple[Any, dict[str, Uploaded]]:
     return await parsers.documents(request), {}
 
 
-def _asked_rev(request: Any, query: DocumentQuery, from_body: str | None) -> str | None:
+def asked_rev(request: Any, query: DocumentQuery, from_body: str | None = None) -> str | None:
     """Return the revision that a write builds on: of the query, If-Match, or the body."""
     if_match = etags.single(request.header(b"if-match"))
     given = {rev for rev in (query.rev, if_match, from_body) if rev is not None}

@@ -32,7 +32,9 @@ def append(sql: Sql, blob: int, position: int, pieces: Iterable[bytes]) -> int:
     for piece in pieces:
         rows.append((blob, position, piece))
         position += len(piece)
-    sql.many("INSERT INTO couchapi_blobchunk (blob_id, position, content) VALUES (%s, %s, %s)", rows)
+    sql.many(
+        "INSERT INTO couchapi_blobchunk (blob_id, position, content) VALUES (%s, %s, %s)", rows
+    )
     sql.execute("UPDATE couchapi_blob SET length = %s WHERE id = %s", (position, blob))
     return position
 
@@ -40,9 +42,7 @@ def append(sql: Sql, blob: int, position: int, pieces: Iterable[bytes]) -> int:
 def store(sql: Sql, content: bytes, uploader: str, now: int) -> int:
     """Return a blob with `content`, for contents that came inside a document."""
     blob = new_blob(sql, uploader, now)
-    append(
-        sql, blob, 0, (content[at : at + CHUNK] for at in range(0, len(content), CHUNK))
-    )
+    append(sql, blob, 0, (content[at : at + CHUNK] for at in range(0, len(content), CHUNK)))
     return blob
 
 

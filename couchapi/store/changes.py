@@ -23,7 +23,13 @@ _CHANGE = "d.seq, d.docid, d.rev, d.deleted, d.leaf_count"
 
 
 def page(
-    sql: Sql, database_id: int, since: int, until: int | None, limit: int, *, descending: bool = False
+    sql: Sql,
+    database_id: int,
+    since: int,
+    until: int | None,
+    limit: int,
+    *,
+    descending: bool = False,
 ) -> list[Change]:
     """Return up to `limit` changes after `since`, oldest first.
 
@@ -54,11 +60,12 @@ def of_documents(sql: Sql, database_id: int, since: int, docids: Sequence[str]) 
     return [Change(*row[:3], bool(row[3]), *row[4:]) for row in rows]
 
 
-def count_after(sql: Sql, database_id: int, seq: int) -> int:
-    """Return how many changes there are after `seq`: what `pending` says."""
+def count_after(sql: Sql, database_id: int, seq: int, at_most: int) -> int:
+    """Return how many changes there are after `seq`, counting no further than `at_most`."""
     row = sql.one(
-        "SELECT count(*) FROM couchapi_document WHERE database_id = %s AND seq > %s",
-        (database_id, seq),
+        "SELECT count(*) FROM (SELECT 1 FROM couchapi_document WHERE database_id = %s AND seq > %s"
+        " LIMIT %s) AS counted",
+        (database_id, seq, at_most),
     )
     return int(row[0]) if row else 0
 

@@ -110,9 +110,7 @@ def drop(sql: Sql, name: str) -> None:
     sql.after_commit(lambda: wakeups.announce(name))
 
 
-def count(
-    sql: Sql, database: DatabaseRow, *, seq: int, docs: int, deleted: int, size: int
-) -> None:
+def count(sql: Sql, database: DatabaseRow, *, seq: int, docs: int, deleted: int, size: int) -> None:
     """Note what a write did to the database: its new sequence number, and the differences."""
     sql.execute(
         "UPDATE couchapi_database SET update_seq = %s, doc_count = doc_count + %s,"

@@ -132,7 +132,9 @@ def page(
     sql: Sql, database_id: int, within: Range, *, after: str | None, skip: int, limit: int
 ) -> list[Found]:
     """Return up to `limit` documents of a listing, from the first or those that follow `after`."""
-    return [_found(row) for row in _page(sql, _FOUND, _WINNER, database_id, within, after, skip, limit)]
+    return [
+        _found(row) for row in _page(sql, _FOUND, _WINNER, database_id, within, after, skip, limit)
+    ]
 
 
 def id_page(

@@ -48,6 +48,22 @@ def keep(
     return kept
 
 
+def as_given(text: bytes | None) -> dict[str, Incoming]:
+    """Return the attachments that a revision keeps, to be given to the next one as they are."""
+    return {
+        name: Uploaded(
+            one.blob,
+            one.content_type,
+            one.digest,
+            one.length,
+            one.revpos,
+            one.encoding,
+            one.encoded_length,
+        )
+        for name, one in attached.decode(text).items()
+    }
+
+
 def _has_stub(given: Mapping[str, Incoming]) -> bool:
     return any(isinstance(one, Stub) for one in given.values())
 

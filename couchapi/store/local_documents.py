@@ -11,6 +11,11 @@ from couchapi.core.errors import NotFound
 from couchapi.store import databases
 
 
+def namespace(key: str, is_owner: bool) -> str:
+    """Return the namespace of the principal of this key; the owner's devices share one."""
+    return "" if is_owner else key
+
+
 def read(sql: Sql, db_name: str, owner: str, docid: str) -> tuple[int, bytes]:
     """Return (rev, body) of `_local/<docid>`; raises NotFound."""
     row = sql.one(
@@ -48,15 +53,13 @@ def delete(sql: Sql, db_name: str, owner: str, docid: str) -> None:
         raise NotFound
 
 
-def page(
-    sql: Sql, database_id: int, owner: str, *, after: str, limit: int
-) -> list[tuple[str, int, bytes]]:
-    """Return up to `limit` local documents (docid, rev, body) whose ids follow `after`."""
+def everything(sql: Sql, db_name: str, owner: str) -> list[tuple[str, int, bytes]]:
+    """Return a namespace's local documents (docid, rev, body) in order."""
     return [
         (docid, rev, body)
         for docid, rev, body in sql.all(
             "SELECT docid, rev, body FROM couchapi_localdocument WHERE database_id = %s"
-            " AND owner = %s AND docid > %s ORDER BY docid LIMIT %s",
-            (database_id, owner, after, limit),
+            " AND owner = %s ORDER BY docid",
+            (databases.get(sql, db_name).id, owner),
         )
     ]

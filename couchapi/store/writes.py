@@ -16,11 +16,11 @@ from acl.core.errors import HubError
 from acl.sql import Sql
 from couchapi.core import attached, edits, lww, revtree
 from couchapi.core.edits import Edit, Outcome, Terms
-from couchapi.core.errors import MissingStub
+from couchapi.core.errors import Conflict, MissingStub, NotFound
 from couchapi.core.incoming import Incoming, Inline, Uploaded
 from couchapi.core.revid import RevId
 from couchapi.core.revtree import RevTree
-from couchapi.store import databases, incoming
+from couchapi.store import databases, documents, incoming
 from couchapi.store.databases import DatabaseRow
 
 
@@ -71,6 +71,39 @@ def write(
     written = [(one.docid, batch.take(one)) for one in writes]
     batch.save()
     return written
+
+
+def attach(
+    sql: Sql,
+    db_name: str,
+    docid: str,
+    base: RevId | None,
+    name: str,
+    uploaded: Uploaded | None,
+    author: Author,
+    now_ms: int,
+) -> RevId | HubError:
+    """Write a revision like `base` with one attachment more, or with None one less.
+
+    Without a base the document is new, or continues after its deletion.  Raises NotFound where
+    there is no such revision, or no such attachment to remove.
+    """
+    database = databases.get(sql, db_name)
+    found = documents.find_many(sql, database.id, [docid]).get(docid)
+    body, held = b"{}", dict[str, Incoming]()
+    if base is not None:
+        kept = documents.bodies(sql, found.id, [str(base)]).get(str(base)) if found else None
+        if kept is None:
+            return Conflict()
+        body, held = kept.body, incoming.as_given(kept.attachments)
+    if uploaded is not None:
+        held[name] = uploaded
+    elif held.pop(name, None) is None:
+        # Without a revision nothing is removed: the base is missing, which is a conflict.
+        return Conflict() if base is None and found else NotFound("Document is missing attachment")
+    one = Write(docid, base, False, body, attachments=held)
+    ((_, result),) = write(sql, db_name, [one], author, now_ms)
+    return result
 
 
 def settle_due(sql: Sql, db_name: str, docids: Sequence[str], now_ms: int) -> None:
@@ -144,7 +177,14 @@ class _Batch:
         )
         for docid, number, tree, deleted, due_ms, resolved_from, count in rows:
             self._documents[docid] = _Document(
-                number, docid, revtree.decode(tree), False, bool(deleted), due_ms, resolved_from, count
+                number,
+                docid,
+                revtree.decode(tree),
+                False,
+                bool(deleted),
+                due_ms,
+                resolved_from,
+                count,
             )
         new = [docid for docid in asked if docid not in self._documents]
         for docid, number in zip(new, _new_ids(self._sql, len(new)), strict=True):

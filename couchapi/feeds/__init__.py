@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from acl import sql
@@ -67,7 +68,7 @@ async def follow(
     left = pace.limit
     with wakeups.listening(name) as waiter:
         while True:
-            page = await sql.scan(lambda connection: read(connection, since, left))
+            page = await sql.scan(partial(read, since=since, limit=left))
             since = page.last
             left = None if left is None else left - len(page.rows)
             yield page

@@ -1,0 +1,119 @@
+"""Who may what, decided from the grants alone: pure, and the only place that decides.
+
+Nothing is granted by default.  A write right does not imply the right to read: a write-only
+`inbox` is how unsolicited messages are taken (design/access-control.md).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+class Right(enum.Flag):
+    """What an endpoint asks for; several together mean that one of them is enough."""
+
+    ANY = enum.auto()
+    """Everybody, also without a certificate."""
+    KNOWN = enum.auto()
+    """Every principal that this hub knows."""
+    READ = enum.auto()
+    WRITE = enum.auto()
+    VIEW = enum.auto()
+    """Reading one view: of somebody who may read the database, or holds a grant on the view."""
+    ADMIN = enum.auto()
+    """Administering one database: the owner, or the application that made it."""
+    CREATE = enum.auto()
+    OWNER = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRecord:
+    """One line of an ACL that applies to the caller, by itself or by a group."""
+
+    read: bool = False
+    write: bool = False
+    admin: bool = False
+    view: str = ""
+    selector: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """Who may read and write a whole database, in CouchDB's words: names and roles."""
+
+    names: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """What a caller may do with one database.
+
+    `selectors` None means that everything can be seen; else a document must match one of them.
+    """
+
+    read: bool = False
+    write: bool = False
+    admin: bool = False
+    views: frozenset[str] = frozenset()
+    selectors: tuple[Mapping[str, Any], ...] | None = None
+    may_create: bool = False
+    is_owner: bool = False
+    is_known: bool = False
+    groups: tuple[str, ...] = ()
+
+    @property
+    def is_visible(self) -> bool:
+        """Whether the caller may know that the database exists."""
+        return self.read or self.write or self.admin or bool(self.views)
+
+    def allows(self, right: Right, view: str | None = None) -> bool:
+        """Tell whether the caller holds one of the rights in `right`."""
+        held = {
+            Right.ANY: True,
+            Right.KNOWN: self.is_known,
+            Right.READ: self.read,
+            Right.WRITE: self.write,
+            Right.VIEW: self.read or view in self.views,
+            Right.ADMIN: self.admin,
+            Right.CREATE: self.may_create,
+            Right.OWNER: self.is_owner,
+        }
+        return any(held[one] for one in right)
+
+
+def owner(groups: tuple[str, ...] = ()) -> Permit:
+    """Return the permit of the hub's owner."""
+    return Permit(
+        read=True,
+        write=True,
+        admin=True,
+        may_create=True,
+        is_owner=True,
+        is_known=True,
+        groups=groups,
+    )
+
+
+def decide(
+    grants: Iterable[GrantRecord], *, may_create: bool = False, groups: tuple[str, ...] = ()
+) -> Permit:
+    """Return what these grants together allow to a principal that the hub knows."""
+    held = list(grants)
+    reads = [one for one in held if one.read and not one.view]
+    restricted = reads and all(one.selector is not None for one in reads)
+    return Permit(
+        read=bool(reads),
+        write=any(one.write and not one.view for one in held),
+        admin=any(one.admin for one in held),
+        views=frozenset(one.view for one in held if one.view and one.read),
+        selectors=tuple(one.selector for one in reads if one.selector is not None)
+        if restricted
+        else None,
+        may_create=may_create,
+        is_known=True,
+        groups=groups,
+    )

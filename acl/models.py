@@ -1,0 +1,162 @@
+"""Who is who: principals, groups and grants.
+
+Every change raises the ACL version in the same transaction, whichever way it comes (command,
+admin, a queryset's delete), so that the gate in every process sees it on the next request.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import F
+from django.db.models.signals import post_delete, post_save
+
+from acl.core import keys
+
+
+class Principal(models.Model):
+    """Whoever holds a key: a person, a device, an application."""
+
+    class Kind(models.TextChoices):
+        """What the principal is to the owner of the hub."""
+
+        OWNER = "owner", "You"
+        DEVICE = "device", "Your device"
+        FRIEND = "friend", "Friend"
+        APPLICATION = "application", "Application"
+        SERVICE = "service", "Service"
+
+    name = models.CharField(max_length=64, unique=True, help_text="Your name for it.")
+    key = models.CharField(
+        max_length=43, unique=True, help_text="SHA-256 of its public key, in base64url."
+    )
+    kind = models.CharField(max_length=16, choices=Kind, default=Kind.FRIEND)
+    may_create_databases = models.BooleanField(
+        default=False, help_text="Applications that keep their data here need this."
+    )
+    revoked = models.BooleanField(
+        default=False, help_text="A lost device, say. It has no rights any more."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def key_text(self) -> str:
+        """The key as people compare it."""
+        return keys.key_text(self.key)
+
+
+class Group(models.Model):
+    """Principals, and other groups, under one name."""
+
+    name = models.CharField(max_length=64, unique=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """One member of a group: a principal or a group."""
+
+    group = models.ForeignKey(Group, models.CASCADE, related_name="memberships")
+    principal = models.ForeignKey(Principal, models.CASCADE, null=True, blank=True)
+    subgroup = models.ForeignKey(
+        Group, models.CASCADE, null=True, blank=True, related_name="memberships_of"
+    )
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(principal__isnull=False) ^ models.Q(subgroup__isnull=False),
+                name="membership_of_one",
+            ),
+            models.UniqueConstraint(fields=["group", "principal"], name="principal_once"),
+            models.UniqueConstraint(fields=["group", "subgroup"], name="subgroup_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.principal or self.subgroup} in {self.group}"
+
+    def clean(self) -> None:
+        """Refuse a member that is nobody or two."""
+        if (self.principal is None) == (self.subgroup is None):
+            raise ValidationError("Choose a principal or a group, one of them.")
+
+
+class Grant(models.Model):
+    """One line of a database's ACL."""
+
+    database = models.CharField(max_length=238, db_index=True)
+    principal = models.ForeignKey(Principal, models.CASCADE, null=True, blank=True)
+    group = models.ForeignKey(Group, models.CASCADE, null=True, blank=True)
+    read = models.BooleanField(default=False)
+    write = models.BooleanField(default=False, help_text="Writing does not include reading.")
+    admin = models.BooleanField(
+        default=False, help_text="Delete the database, and share it with others."
+    )
+    view = models.CharField(
+        max_length=512,
+        blank=True,
+        help_text="ddoc/view: this one view may be read, and nothing else.",
+    )
+    selector = models.TextField(
+        blank=True, help_text="A Mango selector: only documents that match can be seen."
+    )
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(principal__isnull=False) ^ models.Q(group__isnull=False),
+                name="grant_to_one",
+            )
+        ]
+        ordering = ["database"]
+
+    def __str__(self) -> str:
+        return f"{self.principal or self.group} on {self.database}"
+
+
+class AllowedOrigin(models.Model):
+    """A page of this origin may use the hub with the principal's certificate."""
+
+    origin = models.CharField(max_length=255, help_text="Such as https://app.example")
+    principal = models.ForeignKey(
+        Principal, models.CASCADE, null=True, blank=True, help_text="Empty: for everybody."
+    )
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["origin", "principal"], name="origin_once")]
+
+    def __str__(self) -> str:
+        return self.origin
+
+
+class AclVersion(models.Model):
+    """One row: a number that grows with each change of the ACLs."""
+
+    number = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return str(self.number)
+
+
+def raise_version(**_: Any) -> None:
+    """Let every gate look again."""
+    changed = AclVersion.objects.filter(pk=1).update(number=F("number") + 1)
+    if not changed:
+        AclVersion.objects.create(pk=1, number=1)
+
+
+for _model in (Principal, Group, Membership, Grant, AllowedOrigin):
+    for _signal in (post_save, post_delete):
+        _signal.connect(raise_version, sender=_model, dispatch_uid=f"acl.{_model.__name__}")

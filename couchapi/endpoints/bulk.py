@@ -1,0 +1,222 @@
+"""Many documents in one request: `_bulk_docs` and `_bulk_get` (CouchDB docs, "api/database/bulk-api")."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import orjson
+from django.conf import settings
+from django.http.response import HttpResponseBase
+
+from acl import sql
+from acl.core.errors import HubError
+from couchapi import exceptions, parsers, reader, renderers
+from couchapi.core import docjson, revid
+from couchapi.core.errors import BadRequest
+from couchapi.core.params import DocumentQuery
+from couchapi.core.revid import RevId
+from couchapi.core.visibility import Visible
+from couchapi.endpoints import multiparts
+from couchapi.endpoints.base import READ, WRITE, Endpoint, visible_to
+from couchapi.endpoints.documents import author_of, form_of, now_ms, write_of
+from couchapi.reader import Form, Opened
+from couchapi.store import databases, documents, local_documents, writes
+from couchapi.store.writes import Write, Written
+
+_ENVELOPE = 2
+_DOCUMENTS_AT_ONCE = 100
+
+
+class BulkDocs(Endpoint):
+    """`POST /db/_bulk_docs`."""
+
+    rights = {"POST": WRITE}
+
+    async def post(self, request: Any, db_name: str) -> HttpResponseBase:
+        """Write documents, each for itself: one that is refused does not stop the others."""
+        parsers.require_json(request)
+        body = await parsers.documents(request, envelope=_ENVELOPE)
+        new_edits = _new_edits(body)
+        batch = [_write(document, new_edits) for document in _documents(body)]
+        author, now = author_of(request), now_ms()
+        written = await sql.write(
+            lambda connection: _write_all(connection, db_name, batch, author, now)
+        )
+        if new_edits:
+            rows = [_row(docid, result) for docid, result in written]
+        else:
+            rows = [
+                _row(docid, result) for docid, result in written if isinstance(result, HubError)
+            ]
+        return renderers.raw(b"[" + b",".join(rows) + b"]\n", 201)
+
+
+class BulkGet(Endpoint):
+    """`POST /db/_bulk_get`: what replicators read with."""
+
+    rights = {"POST": READ}
+
+    async def post(self, request: Any, db_name: str) -> HttpResponseBase:
+        """Return the documents that the body names, at their revisions."""
+        parsers.require_json(request)
+        query = DocumentQuery.from_query(request.GET)
+        asked = [_asked(one) for one in _documents(await parsers.json_object(request))]
+        database = await sql.point(lambda connection: databases.get(connection, db_name))
+        as_parts = multiparts.accepted(request)
+        read = _Reading(database.id, query, form_of(query, follows=as_parts), visible_to(request))
+        if as_parts:
+            return multiparts.mixed_results(_batches(read, asked))
+        return renderers.stream(_results(read, asked))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One line of a `_bulk_get` request."""
+
+    docid: str
+    rev: RevId | None
+    since: tuple[RevId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How the documents of one `_bulk_get` are read."""
+
+    database_id: int
+    query: DocumentQuery
+    form: Form
+    visible: Visible | None
+
+    def __call__(
+        self, connection: sql.Sql, asked: Sequence[_Asked]
+    ) -> list[tuple[_Asked, list[Opened | RevId | None]]]:
+        found = documents.find_many(connection, self.database_id, [one.docid for one in asked])
+        return [(one, self._open(connection, one, found.get(one.docid))) for one in asked]
+
+    def _open(
+        self, connection: sql.Sql, one: _Asked, found: documents.Found | None
+    ) -> list[Opened | RevId | None]:
+        """Return what is there; a revision, or None for the winner, where it is not."""
+        if found is None or not (
+            self.visible is None or self.visible(found.docid, found.rev, found.body)
+        ):
+            return [one.rev]
+        form = replace(self.form, since=one.since) if one.since else self.form
+        revs = [one.rev or revid.parse(found.rev)]
+        return list(
+            reader.opened_revisions(
+                connection,
+                found,
+                revs,
+                self.query,
+                form,
+                self.visible,
+                latest=self.query.latest,
+            )
+        )
+
+
+async def _batches(
+    read: _Reading, asked: Sequence[_Asked]
+) -> AsyncIterator[list[tuple[_Asked, list[Opened | RevId | None]]]]:
+    for at in range(0, len(asked), _DOCUMENTS_AT_ONCE):
+        some = asked[at : at + _DOCUMENTS_AT_ONCE]
+        yield await sql.scan(partial(read, asked=some))
+
+
+async def _results(read: _Reading, asked: Sequence[_Asked]) -> AsyncIterator[bytes]:
+    separator = b'{"results":['
+    async for batch in _batches(read, asked):
+        rows = [_result(one, opened) for one, opened in batch]
+        yield separator + b",".join(rows)
+        separator = b","
+    yield b"]}\n" if separator == b"," else b'{"results":[]}\n'
+
+
+def _result(one: _Asked, opened: Sequence[Opened | RevId | None]) -> bytes:
+    docs = [
+        b'{"ok":%s}' % each.text if isinstance(each, Opened) else _missing(one.docid, each)
+        for each in opened
+    ]
+    return b'{"id":%s,"docs":[%s]}' % (orjson.dumps(one.docid), b",".join(docs))
+
+
+def _missing(docid: str, rev: RevId | None) -> bytes:
+    # CouchDB's own word for a revision that was not asked for.
+    error = {
+        "id": docid,
+        "rev": "undefined" if rev is None else str(rev),
+        "error": "not_found",
+        "reason": "missing",
+    }
+    return orjson.dumps({"error": error})
+
+
+def _new_edits(body: Any) -> bool:
+    if not isinstance(body, dict):
+        raise BadRequest("Request body must be a JSON object")
+    new_edits = body.get("new_edits", True)
+    if not isinstance(new_edits, bool):
+        raise BadRequest("`new_edits` must be true or false.")
+    return new_edits
+
+
+def _documents(body: dict[str, Any]) -> list[Any]:
+    if "docs" not in body:
+        raise BadRequest("POST body must include `docs` parameter.")
+    docs = body["docs"]
+    if not isinstance(docs, list):
+        raise BadRequest("`docs` parameter must be an array.")
+    return docs
+
+
+def _write(document: Any, new_edits: bool) -> Write:
+    parts = docjson.split(document, max_document=settings.HUB_MAX_DOCUMENT)
+    return write_of(parts, parts.docid or uuid.uuid4().hex, parts.rev, new_edits)
+
+
+def _write_all(
+    connection: sql.Sql, db_name: str, batch: Sequence[Write], author: writes.Author, now: int
+) -> list[Written]:
+    """Write the batch; local documents among it go where they belong."""
+    ordinary = [one for one in batch if not one.docid.startswith("_local/")]
+    if len(ordinary) == len(batch):
+        return writes.write(connection, db_name, batch, author, now)
+    written = iter(writes.write(connection, db_name, ordinary, author, now))
+    return [
+        _write_local(connection, db_name, one, author)
+        if one.docid.startswith("_local/")
+        else next(written)
+        for one in batch
+    ]
+
+
+def _write_local(connection: sql.Sql, db_name: str, one: Write, author: writes.Author) -> Written:
+    owner = local_documents.namespace(author.key, author.is_owner)
+    docid = one.docid.removeprefix("_local/")
+    return one.docid, RevId(
+        0, str(local_documents.write(connection, db_name, owner, docid, one.body))
+    )
+
+
+def _row(docid: str, result: RevId | HubError) -> bytes:
+    if isinstance(result, HubError):
+        return orjson.dumps({"id": docid, **exceptions.row(result)})
+    return b'{"ok":true,"id":%s,"rev":"%s"}' % (orjson.dumps(docid), str(result).encode())
+
+
+def _asked(one: Any) -> _Asked:
+    if not isinstance(one, dict) or not isinstance(one.get("id"), str):
+        raise BadRequest("Each of `docs` must be an object with an `id`.")
+    rev, since = one.get("rev"), one.get("atts_since") or ()
+    if rev is not None and not isinstance(rev, str):
+        raise BadRequest("Invalid rev format")
+    if not isinstance(since, list | tuple) or not all(isinstance(each, str) for each in since):
+        raise BadRequest("`atts_since` must be an array of revisions.")
+    return _Asked(
+        one["id"], revid.parse(rev) if rev else None, tuple(revid.parse(each) for each in since)
+    )

@@ -1,0 +1,194 @@
+"""Multipart bodies: a document with its attachments in, documents with theirs out.
+
+What the bytes look like is in core/multipart.py; here they meet the request, the store and the
+answer.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Any
+
+import orjson
+from django.http.response import HttpResponseBase
+
+from couchapi import parsers, renderers, uploads
+from couchapi.core import multipart
+from couchapi.core.attached import Attached
+from couchapi.core.errors import BadRequest
+from couchapi.core.incoming import Uploaded
+from couchapi.core.multipart import Document, DocumentParser, End, Outgoing
+from couchapi.core.revid import RevId
+from couchapi.reader import Opened
+from couchapi.uploads import Upload
+
+_DEFAULT_TYPE = "application/octet-stream"
+
+
+async def receive(
+    request: Any, content_type: str, uploader: str
+) -> tuple[Any, dict[str, Uploaded]]:
+    """Return the document of a multipart/related body and its attachments, which are stored.
+
+    Raises BadRequest; nothing of a body that breaks off stays.
+    """
+    receiving = _Receiving(uploader)
+    try:
+        await receiving.read(DocumentParser(content_type), parsers.pieces(request))
+    except BaseException:
+        await receiving.discard()
+        raise
+    return receiving.document, receiving.uploaded
+
+
+def accepted(request: Any) -> bool:
+    """Tell whether the client asks for multipart where JSON is usual."""
+    accept = request.header(b"accept") or ""
+    return "multipart/mixed" in accept or "multipart/related" in accept
+
+
+def related(opened: Opened, headers: Mapping[str, str]) -> HttpResponseBase:
+    """Return a document followed by its attachments."""
+    boundary = secrets.token_hex(16)
+    parts = _outgoing(opened)
+    length = multipart.related_length(boundary, opened.text, parts)
+    return renderers.stream(
+        _sent(multipart.related(boundary, opened.text, parts)),
+        headers={**headers, "Content-Length": str(length)},
+        content_type=multipart.related_type(boundary),
+    )
+
+
+def mixed(opened: Sequence[Opened | RevId]) -> HttpResponseBase:
+    """Return several revisions; one that is not here is a part that says so."""
+    outer = secrets.token_hex(16)
+    return renderers.stream(_mixed(outer, opened), content_type=multipart.mixed_type(outer))
+
+
+def mixed_results(
+    batches: AsyncIterator[list[tuple[Any, list[Opened | RevId | None]]]],
+) -> HttpResponseBase:
+    """Return the results of `_bulk_get`: each part says which document and revision it is."""
+    outer = secrets.token_hex(16)
+    return renderers.stream(
+        _mixed_results(outer, batches), content_type=multipart.mixed_type(outer)
+    )
+
+
+class _Receiving:
+    """A multipart body while it is read."""
+
+    def __init__(self, uploader: str) -> None:
+        self.document: Any = None
+        self.uploaded: dict[str, Uploaded] = {}
+        self._uploader = uploader
+        self._upload: Upload | None = None
+        self._current: multipart.Attachment | None = None
+
+    async def read(self, parser: DocumentParser, pieces: AsyncIterator[bytes]) -> None:
+        async for piece in pieces:
+            for event in parser.feed(piece):
+                await self._take(event)
+        parser.finish()
+
+    async def discard(self) -> None:
+        """Remove what is stored already."""
+        blobs = [one.blob for one in self.uploaded.values()]
+        if self._upload is not None:
+            blobs.append(self._upload.blob)
+        if blobs:
+            await uploads.discard(blobs)
+
+    async def _take(self, event: multipart.DocumentEvent) -> None:
+        if isinstance(event, Document):
+            self.document = event.value
+        elif isinstance(event, multipart.Attachment):
+            self._current = event
+            self._upload = await Upload.begin(self._uploader)
+        elif isinstance(event, End):
+            await self._end()
+        elif self._upload is not None:
+            await self._upload.take(event)
+
+    async def _end(self) -> None:
+        if self._upload is None or self._current is None:
+            return
+        one, upload = self._current, self._upload
+        digest = await upload.end()
+        self.uploaded[one.name] = _uploaded(one, upload, digest)
+        self._upload = self._current = None
+
+
+def _uploaded(one: multipart.Attachment, upload: Upload, digest: str) -> Uploaded:
+    member = one.member
+    announced = member.get("digest")
+    if isinstance(announced, str) and announced.startswith("md5-") and announced != digest:
+        raise BadRequest(f"The content of the attachment '{one.name}' is not the announced one.")
+    content_type = member.get("content_type") or one.content_type or _DEFAULT_TYPE
+    revpos = member.get("revpos")
+    encoding = member.get("encoding")
+    length = member.get("length")
+    is_packed = encoding == "gzip" and isinstance(length, int)
+    return Uploaded(
+        upload.blob,
+        str(content_type),
+        digest,
+        length if is_packed else upload.length,
+        revpos if isinstance(revpos, int) else None,
+        "gzip" if is_packed else None,
+        upload.length if is_packed else None,
+    )
+
+
+def _outgoing(opened: Opened) -> list[Outgoing]:
+    return [
+        Outgoing(name, one.content_type, one.stored_length, one.encoding, one)
+        for name, one in opened.parts.items()
+    ]
+
+
+async def _mixed(outer: str, opened: Iterable[Opened | RevId]) -> AsyncIterator[bytes]:
+    for one in opened:
+        if isinstance(one, RevId):
+            yield multipart.mixed_error(outer, orjson.dumps({"missing": str(one)}))
+            continue
+        inner = secrets.token_hex(16)
+        async for piece in _sent(multipart.mixed_document(outer, inner, one.text, _outgoing(one))):
+            yield piece
+    yield multipart.mixed_end(outer)
+
+
+async def _mixed_results(
+    outer: str, batches: AsyncIterator[list[tuple[Any, list[Opened | RevId | None]]]]
+) -> AsyncIterator[bytes]:
+    async for batch in batches:
+        for asked, opened in batch:
+            for one in opened:
+                async for piece in _result(outer, asked.docid, one):
+                    yield piece
+    yield multipart.mixed_end(outer)
+
+
+async def _result(outer: str, docid: str, one: Opened | RevId | None) -> AsyncIterator[bytes]:
+    if not isinstance(one, Opened):
+        rev = "undefined" if one is None else str(one)
+        error = {"id": docid, "rev": rev, "error": "not_found", "reason": "missing"}
+        yield multipart.mixed_error(outer, orjson.dumps(error))
+        return
+    fields = [("X-Doc-Id", docid), ("X-Rev-Id", one.rev)]
+    inner = secrets.token_hex(16)
+    pieces = multipart.mixed_document(outer, inner, one.text, _outgoing(one), fields)
+    async for piece in _sent(pieces):
+        yield piece
+
+
+async def _sent(pieces: Iterable[bytes | Outgoing]) -> AsyncIterator[bytes]:
+    """Read each attachment where it belongs between the other bytes."""
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            yield piece
+            continue
+        content: Attached = piece.content
+        async for chunk in uploads.stored(content):
+            yield chunk

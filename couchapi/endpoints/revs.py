@@ -1,0 +1,96 @@
+"""What replicators ask about revisions: `_revs_diff`, `_missing_revs` (CouchDB docs, "api/database/misc")."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.http.response import HttpResponseBase
+
+from acl import sql
+from couchapi import parsers, renderers
+from couchapi.core import names, revid, revtree
+from couchapi.core.errors import BadRequest
+from couchapi.core.revid import RevId
+from couchapi.core.visibility import Visible
+from couchapi.endpoints.base import EITHER, Endpoint, visible_to
+from couchapi.store import databases, documents
+
+Asked = Mapping[str, list[RevId]]
+
+
+class RevsDiff(Endpoint):
+    """`POST /db/_revs_diff`: which of these revisions are not here."""
+
+    rights = {"POST": EITHER}
+
+    async def post(self, request: Any, db_name: str) -> HttpResponseBase:
+        """Return the missing ones, and to readers which leaves they may descend from."""
+        asked = await _asked(request)
+        visible = visible_to(request) if request.permit.read else None
+        ancestors = bool(request.permit.read)
+        diff = await sql.scan(
+            lambda connection: _diff(connection, db_name, asked, visible, ancestors)
+        )
+        return renderers.json(diff)
+
+
+class MissingRevs(Endpoint):
+    """`POST /db/_missing_revs`: the older form of the same question."""
+
+    rights = {"POST": EITHER}
+
+    async def post(self, request: Any, db_name: str) -> HttpResponseBase:
+        """Return the missing revisions by document."""
+        asked = await _asked(request)
+        visible = visible_to(request) if request.permit.read else None
+        diff = await sql.scan(lambda connection: _diff(connection, db_name, asked, visible, False))
+        missing = {docid: row["missing"] for docid, row in diff.items()}
+        return renderers.json({"missing_revs": missing})
+
+
+async def _asked(request: Any) -> Asked:
+    parsers.require_json(request)
+    body = await parsers.json_object(request)
+    asked: dict[str, list[RevId]] = {}
+    for docid, revs in body.items():
+        if not isinstance(revs, list) or not all(isinstance(rev, str) for rev in revs):
+            raise BadRequest("Request body must be a JSON object of arrays of revisions")
+        asked[names.check_docid(docid)] = [revid.parse(rev) for rev in revs]
+    return asked
+
+
+def _diff(
+    connection: sql.Sql, db_name: str, asked: Asked, visible: Visible | None, ancestors: bool
+) -> dict[str, dict[str, list[str]]]:
+    database = databases.get(connection, db_name)
+    trees = _trees(connection, database.id, list(asked), visible)
+    diff = {}
+    for docid, revs in asked.items():
+        text = trees.get(docid)
+        if text is None:
+            diff[docid] = {"missing": [str(rev) for rev in revs]}
+            continue
+        tree = revtree.decode(text)
+        missing = revtree.missing(tree, revs)
+        if missing:
+            diff[docid] = _row(tree, missing, ancestors)
+    return {docid: row for docid, row in diff.items() if row["missing"]}
+
+
+def _trees(
+    connection: sql.Sql, database_id: int, docids: list[str], visible: Visible | None
+) -> Mapping[str, bytes]:
+    if visible is None:
+        return documents.trees(connection, database_id, docids)
+    found = documents.find_many(connection, database_id, docids)
+    return {docid: one.tree for docid, one in found.items() if visible(docid, one.rev, one.body)}
+
+
+def _row(tree: revtree.RevTree, missing: list[RevId], ancestors: bool) -> dict[str, list[str]]:
+    row = {"missing": [str(rev) for rev in missing]}
+    if ancestors:
+        possible = {leaf for rev in missing for leaf in revtree.possible_ancestors(tree, rev)}
+        if possible:
+            row["possible_ancestors"] = [str(rev) for rev in sorted(possible)]
+    return row

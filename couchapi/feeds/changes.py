@@ -1,0 +1,175 @@
+"""The rows of `_changes`, read and rendered a page at a time (CouchDB docs, "api/database/changes")."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import orjson
+
+from acl.sql import Sql
+from couchapi import reader
+from couchapi.core import mango, revtree, sequence
+from couchapi.core.errors import BadRequest
+from couchapi.core.params import ChangesQuery, DocumentQuery
+from couchapi.core.visibility import Visible
+from couchapi.feeds import Page
+from couchapi.reader import Form
+from couchapi.store import changes, databases, documents
+from couchapi.store.changes import Change
+from couchapi.store.databases import DatabaseRow
+from couchapi.store.documents import Found
+
+_PAGE = 500
+_MOST_COUNTED = 1000
+NEWEST = 2**62
+"""Where a descending feed starts: after every sequence number."""
+
+Filter = Callable[[Change, Found | None], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesReader:
+    """Reads the pages of one feed for one caller."""
+
+    db_name: str
+    query: ChangesQuery
+    visible: Visible | None
+    passes: Filter | None
+    reads_bodies: bool
+
+    def __call__(self, connection: Sql, since: int, limit: int | None) -> Page:
+        """Read up to `limit` rows that follow `since`; passes over what is filtered out."""
+        database = databases.get(connection, self.db_name)
+        rows: list[bytes] = []
+        last, exhausted = since, False
+        size = _PAGE if limit is None or self.passes else min(_PAGE, limit)
+        found = self._read(connection, database.id, since, size)
+        exhausted = len(found) < size or self.query.doc_ids is not None
+        bodies = self._bodies(connection, database.id, found)
+        for change in found:
+            if limit is not None and len(rows) >= limit:
+                exhausted = False
+                break
+            last = change.seq
+            if self._shows(change, bodies.get(change.docid)):
+                rows.append(self._row(connection, database, change, bodies.get(change.docid)))
+        if self.query.seq_interval is not None:
+            rows = _thinned(rows, self.query.seq_interval)
+        return Page(
+            rows, last, exhausted, self._pending(connection, database, last, limit, exhausted)
+        )
+
+    def _read(self, connection: Sql, database_id: int, since: int, size: int) -> Sequence[Change]:
+        if self.query.doc_ids is not None:
+            return changes.of_documents(connection, database_id, since, self.query.doc_ids)
+        if self.query.descending:
+            return changes.page(connection, database_id, 0, since, size, descending=True)
+        return changes.page(connection, database_id, since, None, size)
+
+    def _bodies(
+        self, connection: Sql, database_id: int, found: Sequence[Change]
+    ) -> Mapping[str, Found]:
+        if not self.reads_bodies:
+            return {}
+        return documents.find_many(connection, database_id, [change.docid for change in found])
+
+    def _shows(self, change: Change, found: Found | None) -> bool:
+        if self.visible is not None:
+            if found is None or not self.visible(found.docid, found.rev, found.body):
+                return False
+        return self.passes is None or self.passes(change, found)
+
+    def _row(
+        self, connection: Sql, database: DatabaseRow, change: Change, found: Found | None
+    ) -> bytes:
+        row = b'{"seq":"%d-%s","id":%s,"changes":[%s]' % (
+            change.seq,
+            database.epoch.encode(),
+            orjson.dumps(change.docid),
+            self._revs(change),
+        )
+        if change.deleted:
+            row += b',"deleted":true'
+        if self.query.include_docs:
+            shown = reader.shown(connection, found, self._wanted, self._form) if found else b"null"
+            row += b',"doc":' + shown
+        return row + b"}"
+
+    def _revs(self, change: Change) -> bytes:
+        if change.tree is None or self.query.style == "main_only":
+            return b'{"rev":"%s"}' % change.rev.encode()
+        leaves = revtree.leaves(revtree.decode(change.tree))
+        return b",".join([b'{"rev":"%s"}' % str(leaf).encode() for leaf in leaves])
+
+    @property
+    def _wanted(self) -> DocumentQuery:
+        return DocumentQuery(conflicts=self.query.conflicts, revs=self.query.revs)
+
+    @property
+    def _form(self) -> Form:
+        return Form(inline=self.query.attachments, encoding_info=self.query.att_encoding_info)
+
+    def _pending(
+        self, connection: Sql, database: DatabaseRow, last: int, limit: int | None, exhausted: bool
+    ) -> int:
+        """Return how many rows may follow, exact while they are few.
+
+        Nothing is said to a caller who sees only some documents: the number of the others is
+        none of its business.
+        """
+        if exhausted or self.query.descending or limit is None or self.visible is not None:
+            return 0
+        counted = changes.count_after(connection, database.id, last, _MOST_COUNTED)
+        return counted if counted < _MOST_COUNTED else database.update_seq - last
+
+
+def reader_of(db_name: str, query: ChangesQuery, visible: Visible | None) -> ChangesReader:
+    """Return the reader of a feed; raises BadRequest for a filter that this hub does not know."""
+    passes, needs_body = _filter(query)
+    reads_bodies = query.include_docs or needs_body or visible is not None
+    return ChangesReader(db_name, query, visible, passes, reads_bodies)
+
+
+def start(connection: Sql, db_name: str, query: ChangesQuery) -> tuple[int, str]:
+    """Return where the feed starts and the epoch of its sequences; raises DatabaseMissing."""
+    database = databases.get(connection, db_name)
+    since = sequence.resume(query.since, database.epochs, database.update_seq)
+    return (NEWEST if query.descending else since), database.epoch
+
+
+def _filter(query: ChangesQuery) -> tuple[Filter | None, bool]:
+    if query.filter is None or query.filter == "_doc_ids":
+        return None, False
+    if query.filter == "_design":
+        return _is_design, False
+    if query.filter == "_selector" and query.selector is not None:
+        return partial(_matches, mango.compile(query.selector)), True
+    raise BadRequest(
+        "This hub has no filter functions. Use filter=_selector with a selector in the body."
+    )
+
+
+def _is_design(change: Change, found: Found | None) -> bool:
+    return change.docid.startswith("_design/")
+
+
+def _matches(
+    matches: Callable[[Mapping[str, Any]], bool], change: Change, found: Found | None
+) -> bool:
+    if found is None:
+        return False
+    document = {**orjson.loads(found.body), "_id": found.docid, "_rev": found.rev}
+    if found.deleted:
+        document["_deleted"] = True
+    return bool(matches(document))
+
+
+def _thinned(rows: list[bytes], interval: int) -> list[bytes]:
+    """Leave only each `interval`th sequence in its row: they cost CouchDB much, and us nothing."""
+    return [
+        row if number % interval == 0 else b'{"seq":null,' + row.partition(b",")[2]
+        for number, row in enumerate(rows, 1)
+    ]

@@ -1,0 +1,179 @@
+"""Making room: purging documents, compacting and dropping databases.
+
+Compaction and dropping work in slices, each a transaction of its own, so that other writers wait
+for one slice and never for the whole.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+
+import orjson
+
+from acl.sql import Sql
+from couchapi.core import attached, revtree
+from couchapi.core.revid import RevId
+from couchapi.store import attachments, databases
+from couchapi.store.databases import DatabaseRow
+
+SLICE = 200
+"""Documents handled in one transaction."""
+
+
+def purge(
+    sql: Sql, db_name: str, asked: Mapping[str, Sequence[RevId]]
+) -> tuple[DatabaseRow, dict[str, list[str]]]:
+    """Forget leaves and what only they need; return what was purged of each document.
+
+    A purge leaves no trace in the tree, so replication can bring the revisions back (CouchDB
+    docs, "api/database/misc").
+    """
+    database = databases.lock(sql, db_name)
+    seq = database.update_seq
+    purge_seq = database.purge_seq
+    docs = deleted = 0
+    purged: dict[str, list[str]] = {}
+    for docid, revs in asked.items():
+        gone, more_docs, more_deleted = _purge_one(sql, database, docid, revs, seq + 1)
+        purged[docid] = gone
+        if gone:
+            seq, purge_seq = seq + 1, purge_seq + 1
+            docs, deleted = docs + more_docs, deleted + more_deleted
+            _note_purge(sql, database, purge_seq, docid, gone)
+    sql.execute(
+        "UPDATE couchapi_database SET purge_seq = %s WHERE id = %s", (purge_seq, database.id)
+    )
+    databases.count(sql, database, seq=seq, docs=docs, deleted=deleted, size=0)
+    return databases.get(sql, db_name), purged
+
+
+def purged_infos(sql: Sql, db_name: str) -> list[tuple[str, str, list[str]]]:
+    """Return (uuid, docid, revs) of the purges that are remembered, oldest first."""
+    database = databases.get(sql, db_name)
+    rows = sql.all(
+        "SELECT uuid, docid, revs FROM couchapi_purge WHERE database_id = %s ORDER BY seq",
+        (database.id,),
+    )
+    return [(one, docid, orjson.loads(revs)) for one, docid, revs in rows]
+
+
+def compact_slice(sql: Sql, db_name: str, after: str) -> str | None:
+    """Forget the bodies that no leaf needs, of the next documents; return the last, None at the end."""
+    database = databases.lock(sql, db_name)
+    rows = sql.all(
+        "SELECT id, docid, tree FROM couchapi_document WHERE database_id = %s AND docid > %s"
+        " ORDER BY docid LIMIT %s",
+        (database.id, after, SLICE),
+    )
+    freed = sum(_compact_one(sql, document_id, tree) for document_id, _, tree in rows)
+    sql.execute(
+        "UPDATE couchapi_database SET body_size = body_size - %s WHERE id = %s",
+        (freed, database.id),
+    )
+    return rows[-1][1] if len(rows) == SLICE else None
+
+
+def drop_slice(sql: Sql) -> bool:
+    """Remove some rows of databases that were deleted; return whether there are more."""
+    row = sql.one("SELECT id FROM couchapi_database WHERE dropped LIMIT 1")
+    if row is None:
+        return False
+    documents = sql.all(
+        "SELECT id FROM couchapi_document WHERE database_id = %s LIMIT %s", (row[0], SLICE)
+    )
+    for (document_id,) in documents:
+        _remove_document(sql, document_id)
+    if not documents:
+        for table in ("couchapi_localdocument", "couchapi_purge"):
+            sql.execute(f"DELETE FROM {table} WHERE database_id = %s", row)
+        sql.execute("DELETE FROM couchapi_database WHERE id = %s", row)
+    return True
+
+
+def _purge_one(
+    sql: Sql, database: DatabaseRow, docid: str, revs: Sequence[RevId], seq: int
+) -> tuple[list[str], int, int]:
+    """Return what was purged, and the differences in live and deleted documents."""
+    row = sql.one(
+        "SELECT id, tree FROM couchapi_document WHERE database_id = %s AND docid = %s",
+        (database.id, docid),
+    )
+    if row is None:
+        return [], 0, 0
+    tree = revtree.decode(row[1])
+    rest, gone = revtree.without_leaves(tree, revs)
+    if not gone:
+        return [], 0, 0
+    was_deleted = revtree.is_deleted(tree)
+    if not rest.chains:
+        _remove_document(sql, row[0])
+        return [str(rev) for rev in gone], -(not was_deleted), -was_deleted
+    is_deleted = revtree.is_deleted(rest)
+    sql.execute(
+        "UPDATE couchapi_document SET seq = %s, rev = %s, deleted = %s, leaf_count = %s, tree = %s"
+        " WHERE id = %s",
+        (
+            seq,
+            str(revtree.winner(rest)),
+            is_deleted,
+            len(rest.chains),
+            revtree.encode(rest),
+            row[0],
+        ),
+    )
+    _keep_only(sql, row[0], {str(rev) for rev in rest})
+    return [str(rev) for rev in gone], was_deleted - is_deleted, is_deleted - was_deleted
+
+
+def _note_purge(sql: Sql, database: DatabaseRow, seq: int, docid: str, revs: list[str]) -> None:
+    sql.execute(
+        "INSERT INTO couchapi_purge (database_id, seq, uuid, docid, revs)"
+        " VALUES (%s, %s, %s, %s, %s)",
+        (database.id, seq, uuid.uuid4().hex, docid, orjson.dumps(revs).decode()),
+    )
+    sql.execute(
+        "DELETE FROM couchapi_purge WHERE database_id = %s AND seq <= %s",
+        (database.id, seq - database.purged_infos_limit),
+    )
+
+
+def _compact_one(sql: Sql, document_id: int, text: bytes) -> int:
+    """Return how many bytes of bodies were freed."""
+    tree = revtree.decode(text)
+    bare = revtree.without_old_bodies(tree)
+    if bare != tree:
+        sql.execute(
+            "UPDATE couchapi_document SET tree = %s WHERE id = %s",
+            (revtree.encode(bare), document_id),
+        )
+    return _keep_only(sql, document_id, {str(leaf) for leaf in revtree.leaves(tree)})
+
+
+def _keep_only(sql: Sql, document_id: int, kept: set[str]) -> int:
+    """Remove the other bodies, and the attachments that only they have; return bytes of bodies."""
+    rows = sql.all(
+        "SELECT rev, length(body), attachments FROM couchapi_revision WHERE document_id = %s",
+        (document_id,),
+    )
+    old = [row for row in rows if row[0] not in kept]
+    if not old:
+        return 0
+    sql.many(
+        "DELETE FROM couchapi_revision WHERE document_id = %s AND rev = %s",
+        [(document_id, row[0]) for row in old],
+    )
+    needed = {blob for row in rows if row[0] in kept for blob in _blobs(row[2])}
+    attachments.remove(sql, [b for row in old for b in _blobs(row[2]) if b not in needed])
+    return sum(row[1] for row in old)
+
+
+def _blobs(text: bytes | None) -> list[int]:
+    return [one.blob for one in attached.decode(text).values()]
+
+
+def _remove_document(sql: Sql, document_id: int) -> None:
+    blobs = sql.all("SELECT id FROM couchapi_blob WHERE document_id = %s", (document_id,))
+    attachments.remove(sql, [row[0] for row in blobs])
+    sql.execute("DELETE FROM couchapi_revision WHERE document_id = %s", (document_id,))
+    sql.execute("DELETE FROM couchapi_document WHERE id = %s", (document_id,))

@@ -1,0 +1,60 @@
+"""Work on databases that nobody waits for: Celery runs it, the database says what is to be done.
+
+A lost message costs time, never work: the housekeeping finds again what was not finished.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from functools import partial
+from itertools import groupby
+from operator import itemgetter
+
+from celery import shared_task
+from celery.app.task import Task
+
+from acl import sql
+from couchapi.core.errors import DatabaseMissing
+from couchapi.store import attachments, maintenance, writes
+
+_log = logging.getLogger(__name__)
+_AT_ONCE = 200
+
+
+async def later(task: Task, *args: str) -> None:
+    """Hand `task` to a worker; sending blocks, so not on the event loop."""
+    await asyncio.get_running_loop().run_in_executor(None, partial(task.delay, *args))
+
+
+@shared_task(ignore_result=True)
+def compact(db_name: str) -> None:
+    """Forget the bodies of old revisions of one database."""
+    after: str | None = ""
+    try:
+        while after is not None:
+            after = sql.write_sync(partial(maintenance.compact_slice, db_name=db_name, after=after))
+    except DatabaseMissing:
+        _log.info("%s was deleted while it was compacted.", db_name)
+
+
+@shared_task(ignore_result=True)
+def housekeeping() -> None:
+    """Remove dropped databases and abandoned uploads, and settle what is due."""
+    while sql.write_sync(maintenance.drop_slice):
+        pass
+    while blobs := sql.read_sync(
+        partial(attachments.abandoned, now=int(time.time()), limit=_AT_ONCE)
+    ):
+        sql.write_sync(partial(attachments.remove, blobs=blobs))
+    settle()
+
+
+def settle() -> None:
+    """Let the resolver look again at documents whose held stamps are due (conflicts.md, R4)."""
+    now_ms = time.time_ns() // 1_000_000
+    due = sql.read_sync(partial(writes.due, now_ms=now_ms, limit=_AT_ONCE))
+    for db_name, rows in groupby(sorted(due), key=itemgetter(0)):
+        docids = [docid for _, docid in rows]
+        sql.write_sync(partial(writes.settle_due, db_name=db_name, docids=docids, now_ms=now_ms))
