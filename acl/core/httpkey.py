@@ -31,7 +31,10 @@ SHA256: Final = "sha256"
 _LONGEST = 16_384
 _DIGITS = 5_000  # Of an RSA modulus of 16,384 bits, the largest there is.
 _PCHAR = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})"
-_TAIL = rf"(?P<path>(?:/{_PCHAR}*)*)(?:\?(?P<query>(?:{_PCHAR}|[/?])*))?(?:\#(?P<fragment>(?:{_PCHAR}|[/?])*))?"
+_TAIL = (
+    rf"(?P<path>(?:/{_PCHAR}*)*)"
+    rf"(?:\?(?P<query>(?:{_PCHAR}|[/?])*))?(?:\#(?P<fragment>(?:{_PCHAR}|[/?])*))?"
+)
 _KEY = r"(?P<key_type>[a-z0-9]+):(?P<value>[A-Za-z0-9._-]+)"
 _HTTPKEY = re.compile(rf"httpkey://(?P<authority>[^/?#]+)/{_KEY}{_TAIL}")
 _GROUP = re.compile(rf"thaligroup:/{_KEY}/(?P<group>{_PCHAR}+)/httpkeysimple{_TAIL}")
@@ -189,7 +192,8 @@ def _rsa_key(value: str) -> rsa.RSAPublicKey:
 def _large(digits: str) -> int:
     # int() refuses more than 4,300 digits at once, for good reasons that the bound above meets.
     head, tail = digits[:-2_500], digits[-2_500:]
-    return int(head or "0") * 10 ** len(tail) + int(tail)
+    shift: int = 10 ** len(tail)
+    return int(head or "0") * shift + int(tail)
 
 
 def _check_path(path: str) -> None:
