@@ -67,7 +67,7 @@ class Outcome(NamedTuple):
     tree: RevTree
     rev: RevId | None
     changed: bool
-    stored: Sequence[Stored] = ()
+    stored: tuple[Stored, ...] = ()
     due: int | None = None
     stopped: bool = False
     added: int = 0
@@ -164,7 +164,7 @@ def _unknown(tree: RevTree, path: Sequence[RevId]) -> Sequence[RevId]:
 def _resolved(
     tree: RevTree,
     rev: RevId | None,
-    stored: Sequence[Stored],
+    stored: tuple[Stored, ...],
     terms: Terms,
     receipts: Mapping[RevId, int],
     local_write: RevId | None = None,
@@ -180,4 +180,4 @@ def _resolved(
     stopped = len(wanted) > len(added)
     due = terms.now_ms + lww.HOUR if stopped else lww.held(tree, terms.now_ms)
     copies = [Stored(one.rev, one.deleted, one.body_of) for one in added]
-    return Outcome(tree, rev, True, [*stored, *copies], due, stopped, len(added))
+    return Outcome(tree, rev, True, (*stored, *copies), due, stopped, len(added))

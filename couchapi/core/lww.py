@@ -76,7 +76,7 @@ def resolve(
     when (Unix milliseconds) leaves came from clients that were in contact just before, see RECENT
     (R7).  At most `budget` revisions are returned: more are wanted when there are as many.
     """
-    if len(tree.chains) == 1 and not tree.chains[0].deleted:
+    if not tree.chains or (len(tree.chains) == 1 and not tree.chains[0].deleted):
         return []
     tips = [_tip(tree, chain) for chain in tree.chains]
     live = [tip for tip in tips if not tip.deleted]
@@ -90,6 +90,9 @@ def resolve(
             added, live = _edge_stamps(live, receipts)
         losers = _losers(tips, live, now_ms)
     added += [_prune(tip.rev) for tip in losers if tip.rev.pos < MAX_POS]
+    if len(losers) == len(live):
+        # A delete closed the last one, but an edit that somebody closed before may be newer.
+        added += _heal(tips)
     return added[:budget]
 
 
@@ -129,13 +132,14 @@ def held(tree: RevTree, now_ms: int) -> int | None:
 
     None when nothing is held, or nothing would change.
     """
-    if len(tree.chains) == 1 or tree.chains[0].deleted:
+    if len(tree.chains) < 2 or tree.chains[0].deleted:
         return None
     tips = [_tip(tree, chain) for chain in tree.chains]
+    contested = sum(not tip.deleted for tip in tips) > 1
     waiting = [
         tip.clock
         for tip in tips
-        if tip.clock > now_ms + HOLD_AFTER and (tip.stamped or not tip.deleted)
+        if tip.clock > now_ms + HOLD_AFTER and (tip.stamped if tip.deleted else contested)
     ]
     return min(waiting) - HOLD_AFTER if waiting else None
 
