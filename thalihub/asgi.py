@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
-from channels.security.websocket import OriginValidator
+from channels.security.websocket import OriginValidator, WebsocketDenier
 from django.conf import settings
 from django.core.asgi import get_asgi_application
+from django.urls import re_path
 
 from thalihub.lean import LeanHandler
 
@@ -29,8 +30,9 @@ class SameOrigin(OriginValidator):
         return await validator(scope, receive, send)
 
 
+_websockets = URLRouter([re_path(r"", WebsocketDenier.as_asgi())])
 api_application = LeanHandler(settings.HUB_API_URLCONF)
 pages_application = ProtocolTypeRouter(
-    {"http": _django, "websocket": SameOrigin(AuthMiddlewareStack(URLRouter([])))}
+    {"http": _django, "websocket": SameOrigin(AuthMiddlewareStack(_websockets))}
 )
 application = pages_application

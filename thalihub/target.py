@@ -70,5 +70,9 @@ def _decoded(raw_path: bytes) -> str:
 
 def check_host(headers: Headers) -> None:
     """Raise BadRequest unless exactly one Host header is there (RFC 9112, 3.2)."""
-    if sum(name == b"host" for name, _ in headers) != 1:
+    count = 0
+    for name, _ in headers:
+        if name == b"host":
+            count += 1
+    if count != 1:
         raise BadRequest("Send exactly one Host header.")

@@ -43,7 +43,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         limits.from_settings(),
         on_ready=lambda: _say_ready(arguments.ready),
     )
-    _calm_the_collector()
+    calm_the_collector()
     hub.run()
     from acl import sql
 
@@ -55,7 +55,8 @@ def _say_ready(descriptor: int) -> None:
     os.close(descriptor)
 
 
-def _calm_the_collector() -> None:
+def calm_the_collector() -> None:
+    """Make the garbage collector leave alone what is loaded, and come more rarely."""
     # What is loaded now stays: the collector need not look at it again.  A request makes few
     # cycles, so looking after each 700 objects is waste.
     gc.collect()

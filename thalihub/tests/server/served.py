@@ -16,11 +16,13 @@ import django
 def main(folder: Path, limits: dict[str, float]) -> None:
     """Serve until SIGTERM."""
     django.setup()
-    from thalihub import server, tls
-    from thalihub.asgi import pages_application
+    from channels.routing import ProtocolTypeRouter
+
+    from thalihub import asgi, server, tls
     from thalihub.lean import LeanHandler
     from thalihub.limits import Limits
     from thalihub.tests.server import urls
+    from thalihub.webprocess import calm_the_collector
 
     max_body = int(limits.pop("max_body", 2**30))
     api, pages = socket.create_server(("127.0.0.1", 0)), socket.create_server(("127.0.0.1", 0))
@@ -38,7 +40,9 @@ def main(folder: Path, limits: dict[str, float]) -> None:
         server.Listener(
             "pages",
             pages,
-            pages_application,
+            ProtocolTypeRouter(
+                {"http": asgi.pages_application, "websocket": asgi.SameOrigin(urls.shout)}
+            ),
             tls.server_tls(folder, ask_for_certificate=False),
             max_body=max_body,
             websockets=True,
@@ -46,6 +50,7 @@ def main(folder: Path, limits: dict[str, float]) -> None:
     ]
     hub = server.HubServer(listeners, Limits(**limits), lambda: _say(ports))
     urls.seen["server"] = hub
+    calm_the_collector()
     hub.run()
 
 

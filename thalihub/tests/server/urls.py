@@ -139,6 +139,14 @@ async def state(request: LeanRequest) -> HttpResponse:
     )
 
 
+async def shout(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Answer over a WebSocket in capitals."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": message["text"].upper()})
+
+
 urlpatterns = [
     re_path(r"^hello$", hello),
     re_path(r"^whoami$", whoami),
