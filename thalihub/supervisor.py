@@ -14,7 +14,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import FrameType
 
 from thalihub import backoff
@@ -33,7 +33,6 @@ class Child:
     arguments: Sequence[str]
     sockets: Sequence[int] = ()
     announces: bool = False
-    environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     ready: bool = False
     ready_pipe: int | None = None
@@ -97,7 +96,6 @@ class Supervisor:
             inherited.append(write_end)
         child.process = subprocess.Popen(
             arguments,
-            env=os.environ | child.environment,
             pass_fds=inherited,
             stdin=subprocess.DEVNULL,
             process_group=0,  # Ctrl-C is for us alone; we pass it on.

@@ -6,9 +6,7 @@ import base64
 import json
 import os
 import socket
-import sys
 from argparse import ArgumentParser
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +19,7 @@ from django.utils import timezone
 
 from acl import identity
 from acl.core.keys import key_hash, key_text
-from thalihub import binding, datafolder, env
-from thalihub.supervisor import Child, Supervisor
+from thalihub import binding, datafolder, env, mainprocess
 
 
 class Command(BaseCommand):
@@ -35,30 +32,28 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print the addresses as JSON")
 
     def handle(self, *args: Any, json: bool, **options: Any) -> None:
-        """Prepare the data folder, bind the sockets, and supervise."""
+        """Prepare the data folder, bind the sockets, and become the main process."""
         try:
             held = datafolder.lock(settings.HUB_DATA)
         except datafolder.AlreadyRunningError as error:
             raise CommandError(str(error)) from None
-        with held:
-            datafolder.withdraw(settings.HUB_DATA)
-            _prepare()
-            api = _bind(settings.HUB_HOST, settings.HUB_API_PORT)
-            pages = _bind(settings.HUB_PAGES_HOST, settings.HUB_PAGES_PORT)
-            facts = _facts(api, pages)
-            try:
-                supervisor = Supervisor(_children(api, pages), self._serving(facts, json))
-                supervisor.run()
-            finally:
-                datafolder.withdraw(settings.HUB_DATA)
-
-    def _serving(self, facts: dict[str, Any], as_json: bool) -> Callable[[], None]:
-        def say() -> None:
-            datafolder.announce(settings.HUB_DATA, facts)
-            self.stdout.write(json.dumps(_shown(facts)) if as_json else _told(facts))
-            self.stdout.flush()
-
-        return say
+        datafolder.withdraw(settings.HUB_DATA)
+        _prepare()
+        api = _bind(settings.HUB_HOST, settings.HUB_API_PORT)
+        pages = _bind(settings.HUB_PAGES_HOST, settings.HUB_PAGES_PORT)
+        facts = _facts(api, pages)
+        mainprocess.become(
+            mainprocess.Plan(
+                data_folder=str(settings.HUB_DATA),
+                lock=held.fileno(),
+                api=api.fileno(),
+                pages=pages.fileno(),
+                web_processes=max(1, settings.HUB_PROCESSES),
+                facts=facts,
+                greeting=_as_json(facts) if json else _told(facts),
+                environment={"PYTHONPATH": str(env.SOURCE), "HUB_DATA": str(settings.HUB_DATA)},
+            )
+        )
 
 
 def _prepare() -> None:
@@ -73,25 +68,6 @@ def _bind(host: str, port: int) -> socket.socket:
         return binding.bind(host, port)
     except binding.CannotListenError as error:
         raise CommandError(str(error)) from None
-
-
-def _children(api: socket.socket, pages: socket.socket) -> list[Child]:
-    sockets = (api.fileno(), pages.fileno())
-    web = [
-        *_python("thalihub.webprocess"),
-        f"--api={sockets[0]}",
-        f"--pages={sockets[1]}",
-    ]
-    source = {"PYTHONPATH": str(env.SOURCE), "HUB_DATA": str(settings.HUB_DATA)}
-    children = [
-        Child(f"web {number}", web, sockets, announces=True, environment=source)
-        for number in range(1, max(1, settings.HUB_PROCESSES) + 1)
-    ]
-    return [*children, Child("worker", _python("thalihub.workerprocess"), environment=source)]
-
-
-def _python(module: str) -> list[str]:
-    return [sys.executable, "-m", module]
 
 
 def _facts(api: socket.socket, pages: socket.socket) -> dict[str, Any]:
@@ -129,6 +105,10 @@ def _shown(facts: dict[str, Any]) -> dict[str, Any]:
 def _reachable(host: str) -> str:
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
     return everywhere.get(host, f"[{host}]" if ":" in host else host)
+
+
+def _as_json(facts: dict[str, Any]) -> str:
+    return json.dumps(_shown(facts)) + "\n"
 
 
 def _told(facts: dict[str, Any]) -> str:
