@@ -1,11 +1,16 @@
-"""The hub's own keys on disk: the identity, this device's key, and the owner's client key.
+"""Our own keys on disk: who this hub is.
 
-A person has one identity key; each device has its own, with a certificate that the identity
-signed.  TLS presents the device's certificate and the identity's (design/identity-and-tls.md).
+The owner has one identity key.  Each device has a key of its own, whose certificate the identity
+has signed; TLS shows that certificate and the identity's.  The owner's own client certificate is a
+device as well (design/identity-and-tls.md, "Keys").  In the data folder stand
 
-    identity.key  identity.crt     who the owner is; the one thing to keep a recovery of
-    device.key    device.crt       what this hub shows; device.crt holds both certificates
-    owner.key     owner.crt        what the owner's own programs show
+    identity.key  identity.crt    the identity, self-signed
+    device.key    device.crt      this hub, and the identity below it
+    owner.key     owner.crt       the owner's client certificate for the API, likewise
+
+Each file is for the owner's eyes only and is replaced whole.  `ensure` makes what is missing and
+signs anew what does not fit, so a hub that died half-way, or a recovered identity, is made whole
+by the same steps.  A key that is there is never replaced.
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -34,12 +40,13 @@ from acl.core import certs, recovery
 from acl.core.certs import PrivateKey
 from acl.core.errors import AlreadyThere, RefusedError
 
-_LEAVES = ("device", "owner")
+_SIGNED: Final = ("device", "owner")
+_RENEW_BEFORE = datetime.timedelta(days=365)
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Hashes of our keys."""
+    """The key hashes of the identity, of this hub, and of the owner's client certificate."""
 
     key: str
     device_key: str
@@ -47,107 +54,163 @@ class Identity:
 
 
 def ensure(folder: Path, now: datetime.datetime) -> Identity:
-    """Make the keys that are missing, note them as the owner's own, and return what they are."""
-    with _alone(folder):
-        if not (folder / "identity.crt").exists():
-            _write_identity(folder, ec.generate_private_key(ec.SECP256R1()))
-        for name in _LEAVES:
-            if not (folder / f"{name}.crt").exists():
-                _write_leaf(folder, name, now)
-    found = load(folder)
-    store.register_own(found.key, found.device_key, found.owner_key)
-    return found
+    """Make this hub's keys and certificates where they are missing, and note them as principals.
+
+    Two processes may do it at once.  Raises RefusedError for a key file that cannot be read.
+    """
+    with _locked(folder):
+        _complete(folder, now)
+        ours = load(folder)
+        store.register_own(ours.key, ours.device_key, ours.owner_key)
+    return ours
 
 
 def load(folder: Path) -> Identity:
-    """Return what our keys are; raises RefusedError where there are none yet."""
+    """Return this hub's keys; raises RefusedError when it has none yet."""
     try:
-        changed = (folder / "owner.crt").stat().st_mtime_ns
+        stamps = tuple(_stamp(folder / f"{name}.crt") for name in ("identity", *_SIGNED))
     except FileNotFoundError:
         raise RefusedError(
-            "This hub has no identity yet. Start it once: manage.py hub"
+            "This hub has no identity yet. Start the hub once, or run: manage.py identity import"
         ) from None
-    return _load(folder, changed)
-
-
-def export(folder: Path, passphrase: str) -> bytes:
-    """Return the recovery file: the identity key under a passphrase.
-
-    Raises KeyFormatError for a passphrase that is too short.
-    """
-    load(folder)
-    return recovery.encrypted(
-        _read_key(folder / "identity.key"),
-        passphrase,
-        salt=secrets.token_bytes(recovery.SALT_BYTES),
-        iv=secrets.token_bytes(recovery.IV_BYTES),
-    )
-
-
-def import_(folder: Path, pem: bytes, passphrase: str, now: datetime.datetime) -> Identity:
-    """Take the identity of a recovery file for ours, and sign this device's certificates anew.
-
-    Raises KeyFormatError for a wrong passphrase, AlreadyThere where this hub has another identity.
-    """
-    key = recovery.decrypted(pem, passphrase)
-    with _alone(folder):
-        _refuse_another(folder, certs.public_key_hash(key.public_key()))
-        _write_identity(folder, key)
-        for name in _LEAVES:
-            _write_leaf(folder, name, now)
-    found = load(folder)
-    store.register_own(found.key, found.device_key, found.owner_key)
-    return found
-
-
-def _refuse_another(folder: Path, key: str) -> None:
-    if (folder / "identity.crt").exists() and _key_in(folder / "identity.crt") != key:
-        raise AlreadyThere(
-            "This hub has another identity already. Import into a hub with an empty data folder: "
-            "set HUB_DATA to a new one."
-        )
+    return _loaded(folder, stamps)
 
 
 @functools.lru_cache(maxsize=8)
-def _load(folder: Path, changed: int) -> Identity:
-    return Identity(
-        _key_in(folder / "identity.crt"),
-        _key_in(folder / "device.crt"),
-        _key_in(folder / "owner.crt"),
+def _loaded(folder: Path, _: tuple[tuple[int, int], ...]) -> Identity:
+    # The stamps are part of the cache's key: a changed file is read again.
+    keys = [
+        certs.key_of(_certificates(folder / f"{name}.crt")[0]) for name in ("identity", *_SIGNED)
+    ]
+    return Identity(*keys)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_mtime_ns, status.st_ino
+
+
+def export(folder: Path, passphrase: str) -> bytes:
+    """Return the recovery file of the identity key (PEM); raises KeyFormatError, RefusedError.
+
+    Whoever has it and the passphrase is the owner.
+    """
+    load(folder)
+    key = _read_key(folder / "identity.key")
+    salt, iv = (
+        secrets.token_bytes(recovery.SALT_BYTES),
+        secrets.token_bytes(recovery.IV_BYTES),
     )
+    return recovery.encrypted(key, passphrase, salt=salt, iv=iv)
 
 
-def _key_in(path: Path) -> str:
-    return certs.key_of(x509.load_pem_x509_certificates(path.read_bytes())[0])
+def import_(folder: Path, pem: bytes, passphrase: str, now: datetime.datetime) -> Identity:
+    """Take the identity of a recovery file, and sign this hub's certificates with it.
+
+    Raises AlreadyThere when the hub is somebody else already, KeyFormatError for a wrong file or
+    passphrase.  Before the tables are made, only the files are: the hub's start does the rest.
+    """
+    key = recovery.decrypted(pem, passphrase)
+    with _locked(folder):
+        path = folder / "identity.key"
+        if path.exists():
+            _require_same(_read_key(path), key)
+        else:
+            write_private(path, pem_of(key))
+        _complete(folder, now)
+        ours = load(folder)
+        if store.is_set_up():
+            store.register_own(ours.key, ours.device_key, ours.owner_key)
+    return ours
+
+
+def _require_same(ours: PrivateKey, theirs: PrivateKey) -> None:
+    if certs.public_key_hash(ours.public_key()) != certs.public_key_hash(theirs.public_key()):
+        raise AlreadyThere(
+            "This hub has another identity already. Import into a fresh data folder: set HUB_DATA."
+        )
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder / "identity.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _complete(folder: Path, now: datetime.datetime) -> None:
+    key = _key(folder / "identity.key")
+    path = folder / "identity.crt"
+    if not _is_of(path, key):
+        write_private(path, _pem(certs.self_signed(key, _serial())))
+    issuer = _certificates(path)[0]
+    for name in _SIGNED:
+        leaf_key = _key(folder / f"{name}.key")
+        path = folder / f"{name}.crt"
+        if not _is_signed(path, leaf_key, issuer, now):
+            leaf = certs.signed_leaf(leaf_key.public_key(), issuer, key, serial=_serial(), now=now)
+            write_private(path, _pem(leaf) + _pem(issuer))
+
+
+def _is_of(path: Path, key: PrivateKey) -> bool:
+    """Tell whether the first certificate in `path` is of this key."""
+    try:
+        certificate = _certificates(path)[0]
+    except (FileNotFoundError, RefusedError):
+        return False
+    return certs.key_of(certificate) == certs.public_key_hash(key.public_key())
+
+
+def _is_signed(
+    path: Path, key: PrivateKey, issuer: x509.Certificate, now: datetime.datetime
+) -> bool:
+    """Tell whether `path` holds a chain of this key up to this issuer, not near its end."""
+    if not _is_of(path, key):
+        return False
+    leaf, *others = _certificates(path)
+    if others != [issuer] or leaf.not_valid_after_utc - now < _RENEW_BEFORE:
+        return False
+    found = certs.verified_keys(_der(leaf), [_der(issuer)])
+    return found[1:] == [certs.key_of(issuer)]
+
+
+def _key(path: Path) -> PrivateKey:
+    """Return the key in `path`, made if there is none."""
+    if not path.exists():
+        write_private(path, pem_of(ec.generate_private_key(ec.SECP256R1())))
+    return _read_key(path)
 
 
 def _read_key(path: Path) -> PrivateKey:
-    key = load_pem_private_key(path.read_bytes(), None)
-    assert isinstance(key, PrivateKey)
-    return key
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except (ValueError, TypeError) as error:
+        raise RefusedError(
+            f"{path} holds no private key. Put your copy of it back; do not delete it."
+        ) from error
+    return cast(PrivateKey, key)
 
 
-def _write_identity(folder: Path, key: PrivateKey) -> None:
-    certificate = certs.self_signed(key, x509.random_serial_number())
-    # The certificate last: where it is, the key is.
-    write_private(folder / "identity.key", pem_of(key))
-    write_private(folder / "identity.crt", certificate.public_bytes(Encoding.PEM))
+def _certificates(path: Path) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(path.read_bytes())
+    except ValueError as error:
+        raise RefusedError(
+            f"{path} holds no certificate. Delete it: the hub makes a new one at its start."
+        ) from error
 
 
-def _write_leaf(folder: Path, name: str, now: datetime.datetime) -> None:
-    """Write a key, kept where there is one, and its certificate with the identity's behind it."""
-    key_path = folder / f"{name}.key"
-    if not key_path.exists():
-        write_private(key_path, pem_of(ec.generate_private_key(ec.SECP256R1())))
-    issuer_text = (folder / "identity.crt").read_bytes()
-    leaf = certs.signed_leaf(
-        _read_key(key_path).public_key(),
-        x509.load_pem_x509_certificate(issuer_text),
-        _read_key(folder / "identity.key"),
-        serial=x509.random_serial_number(),
-        now=now,
-    )
-    write_private(folder / f"{name}.crt", leaf.public_bytes(Encoding.PEM) + issuer_text)
+def _serial() -> int:
+    return secrets.randbits(128) | 1
+
+
+def _der(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(Encoding.DER)
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(Encoding.PEM)
 
 
 def pem_of(key: PrivateKey) -> bytes:
@@ -156,20 +219,17 @@ def pem_of(key: PrivateKey) -> bytes:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read: all of it or nothing, also through a power cut."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    """Put `content` into `path` for the owner alone: a reader sees all of it or what was there."""
+    draft = path.with_name(f".{path.name}.draft")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    draft.rename(path)
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep other processes from making keys at the same time."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (folder / "identity.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    draft.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from acl.core.errors import AlreadyThere, BadName, NoSuchHolder
 from acl.core.policy import GrantRecord, Members
@@ -22,6 +22,11 @@ OWNER = "owner"
 _NAME = re.compile(r"[^\x00-\x1f/\x7f]{1,64}")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#@]+")
 _LARGEST_SELECTOR = 16 * 1024
+
+
+def is_set_up() -> bool:
+    """Tell whether the tables are there: before the hub's first start they are not."""
+    return Principal._meta.db_table in connection.introspection.table_names()
 
 
 # -- principals ----------------------------------------------------------------------------------
@@ -318,11 +323,12 @@ def load(sql: Sql) -> Everything:
     principals = sql.all(
         "SELECT key, id, name, kind, may_create_databases, revoked FROM acl_principal"
     )
-    names = dict(sql.all("SELECT id, name FROM acl_group"))
+    names: dict[int, str] = dict(sql.all("SELECT id, name FROM acl_group"))
     groups = _groups(sql)
     grants: dict[tuple[str, int], list[GrantRecord]] = {}
     for db_name, principal_id, group_id, *rest in sql.all(
-        'SELECT database, principal_id, group_id, read, "write", admin, view, selector FROM acl_grant'
+        'SELECT database, principal_id, group_id, read, "write", admin, view, selector'
+        " FROM acl_grant"
     ):
         record = _record(*rest)
         holders = [principal_id] if group_id is None else _members(groups, group_id)

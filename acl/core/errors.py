@@ -6,6 +6,10 @@
     |   +-- NotVisible            404, the same body as for a database that does not exist
     |   +-- Forbidden             403
     +-- KeyFormatError            400: a key text, httpkey URL or certificate we cannot take
+    +-- RefusedError              what the owner asked for cannot be done, and why
+    |   +-- BadName               400
+    |   +-- NoSuchHolder          400
+    |   +-- AlreadyThere          409
     +-- couchapi.core.errors.CouchError ...
 
 Cores and stores raise these and let them pass; the edge translates them once.

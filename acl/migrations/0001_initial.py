@@ -5,84 +5,240 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='AclVersion',
+            name="AclVersion",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.BigIntegerField(default=0)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.BigIntegerField(default=0)),
             ],
         ),
         migrations.CreateModel(
-            name='Group',
+            name="Group",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=64, unique=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=64, unique=True)),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='Principal',
+            name="Principal",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(help_text='Your name for it.', max_length=64, unique=True)),
-                ('key', models.CharField(help_text='SHA-256 of its public key, in base64url.', max_length=43, unique=True)),
-                ('kind', models.CharField(choices=[('owner', 'You'), ('device', 'Your device'), ('friend', 'Friend'), ('application', 'Application'), ('service', 'Service')], default='friend', max_length=16)),
-                ('may_create_databases', models.BooleanField(default=False, help_text='Applications that keep their data here need this.')),
-                ('revoked', models.BooleanField(default=False, help_text='A lost device, say. It has no rights any more.')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "name",
+                    models.CharField(help_text="Your name for it.", max_length=64, unique=True),
+                ),
+                (
+                    "key",
+                    models.CharField(
+                        help_text="SHA-256 of its public key, in base64url.",
+                        max_length=43,
+                        unique=True,
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("owner", "You"),
+                            ("device", "Your device"),
+                            ("friend", "Friend"),
+                            ("application", "Application"),
+                            ("service", "Service"),
+                        ],
+                        default="friend",
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "may_create_databases",
+                    models.BooleanField(
+                        default=False, help_text="Applications that keep their data here need this."
+                    ),
+                ),
+                (
+                    "revoked",
+                    models.BooleanField(
+                        default=False, help_text="A lost device, say. It has no rights any more."
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='Membership',
+            name="Membership",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('group', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to='acl.group')),
-                ('subgroup', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='memberships_of', to='acl.group')),
-                ('principal', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, to='acl.principal')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "group",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="memberships",
+                        to="acl.group",
+                    ),
+                ),
+                (
+                    "subgroup",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="memberships_of",
+                        to="acl.group",
+                    ),
+                ),
+                (
+                    "principal",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to="acl.principal",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('principal__isnull', False), ('subgroup__isnull', False), _connector='XOR'), name='membership_of_one'), models.UniqueConstraint(fields=('group', 'principal'), name='principal_once'), models.UniqueConstraint(fields=('group', 'subgroup'), name='subgroup_once')],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("principal__isnull", False),
+                            ("subgroup__isnull", False),
+                            _connector="XOR",
+                        ),
+                        name="membership_of_one",
+                    ),
+                    models.UniqueConstraint(fields=("group", "principal"), name="principal_once"),
+                    models.UniqueConstraint(fields=("group", "subgroup"), name="subgroup_once"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Grant',
+            name="Grant",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('database', models.CharField(db_index=True, max_length=238)),
-                ('read', models.BooleanField(default=False)),
-                ('write', models.BooleanField(default=False, help_text='Writing does not include reading.')),
-                ('admin', models.BooleanField(default=False, help_text='Delete the database, and share it with others.')),
-                ('view', models.CharField(blank=True, help_text='ddoc/view: this one view may be read, and nothing else.', max_length=512)),
-                ('selector', models.TextField(blank=True, help_text='A Mango selector: only documents that match can be seen.')),
-                ('group', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, to='acl.group')),
-                ('principal', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, to='acl.principal')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("database", models.CharField(db_index=True, max_length=238)),
+                ("read", models.BooleanField(default=False)),
+                (
+                    "write",
+                    models.BooleanField(
+                        default=False, help_text="Writing does not include reading."
+                    ),
+                ),
+                (
+                    "admin",
+                    models.BooleanField(
+                        default=False, help_text="Delete the database, and share it with others."
+                    ),
+                ),
+                (
+                    "view",
+                    models.CharField(
+                        blank=True,
+                        help_text="ddoc/view: this one view may be read, and nothing else.",
+                        max_length=512,
+                    ),
+                ),
+                (
+                    "selector",
+                    models.TextField(
+                        blank=True,
+                        help_text="A Mango selector: only documents that match can be seen.",
+                    ),
+                ),
+                (
+                    "group",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to="acl.group",
+                    ),
+                ),
+                (
+                    "principal",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to="acl.principal",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['database'],
-                'constraints': [models.CheckConstraint(condition=models.Q(('principal__isnull', False), ('group__isnull', False), _connector='XOR'), name='grant_to_one')],
+                "ordering": ["database"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("principal__isnull", False), ("group__isnull", False), _connector="XOR"
+                        ),
+                        name="grant_to_one",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='AllowedOrigin',
+            name="AllowedOrigin",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('origin', models.CharField(help_text='Such as https://app.example', max_length=255)),
-                ('principal', models.ForeignKey(blank=True, help_text='Empty: for everybody.', null=True, on_delete=django.db.models.deletion.CASCADE, to='acl.principal')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "origin",
+                    models.CharField(help_text="Such as https://app.example", max_length=255),
+                ),
+                (
+                    "principal",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="Empty: for everybody.",
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to="acl.principal",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('origin', 'principal'), name='origin_once')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("origin", "principal"), name="origin_once")
+                ],
             },
         ),
     ]
