@@ -184,7 +184,8 @@ class Exchange(WebRequest):
 
     async def _send_pieces(self, body: memoryview, more: bool) -> None:
         # `more` tells the framing of the first piece, so a whole body keeps its length.
-        self._begin_answer(len(body), more)
+        if self._answer is None:
+            self._begin_answer(len(body), more)
         for begin in range(0, len(body), _PIECE):
             if self._over:
                 return

@@ -74,6 +74,12 @@ def test_chunked_body_arrives_whole(served):
         assert client.ask("GET", "/hello").status == 200
 
 
+def test_stream_of_large_parts_arrives_whole(served):
+    with served.client() as client:
+        assert client.ask("GET", "/flood?mb=1&block=100000").body == b"x" * 1_600_000
+        assert client.ask("GET", "/hello").status == 200
+
+
 def test_head_has_the_headers_of_get_and_no_body(served):
     with served.client() as client:
         get, head = client.ask("GET", "/hello"), client.ask("HEAD", "/hello")

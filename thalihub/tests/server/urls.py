@@ -108,7 +108,7 @@ async def flood(request: LeanRequest) -> StreamingHttpResponse:
     """Send megabytes."""
 
     async def parts() -> AsyncIterator[bytes]:
-        block = b"x" * 65536
+        block = b"x" * int(request.GET.get("block", 65536))
         for _ in range(16 * int(request.GET["mb"])):
             yield block
 
