@@ -7,18 +7,16 @@ import json
 import os
 import socket
 from argparse import ArgumentParser
-from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from acl import identity
-from acl.core.keys import key_hash, key_text
+from acl.core.errors import HubError
+from acl.core.keys import key_text
 from thalihub import binding, datafolder, env, mainprocess
 
 
@@ -35,13 +33,13 @@ class Command(BaseCommand):
         """Prepare the data folder, bind the sockets, and become the main process."""
         try:
             held = datafolder.lock(settings.HUB_DATA)
-        except datafolder.AlreadyRunningError as error:
+            datafolder.withdraw(settings.HUB_DATA)
+            ours = _prepare()
+        except (datafolder.AlreadyRunningError, HubError) as error:
             raise CommandError(str(error)) from None
-        datafolder.withdraw(settings.HUB_DATA)
-        _prepare()
         api = _bind(settings.HUB_HOST, settings.HUB_API_PORT)
         pages = _bind(settings.HUB_PAGES_HOST, settings.HUB_PAGES_PORT)
-        facts = _facts(api, pages)
+        facts = _facts(ours, api, pages)
         mainprocess.become(
             mainprocess.Plan(
                 data_folder=str(settings.HUB_DATA),
@@ -56,11 +54,11 @@ class Command(BaseCommand):
         )
 
 
-def _prepare() -> None:
+def _prepare() -> identity.Identity:
     for name in ("static", "queue/messages", "queue/control", "queue/taken"):
         (settings.HUB_DATA / name).mkdir(parents=True, exist_ok=True)
     call_command("migrate", verbosity=0, interactive=False)
-    identity.ensure(settings.HUB_DATA, timezone.now())
+    return identity.ensure(settings.HUB_DATA, timezone.now())
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -70,25 +68,15 @@ def _bind(host: str, port: int) -> socket.socket:
         raise CommandError(str(error)) from None
 
 
-def _facts(api: socket.socket, pages: socket.socket) -> dict[str, Any]:
-    device, ours = _presented_keys(settings.HUB_DATA / "device.crt")
+def _facts(ours: identity.Identity, api: socket.socket, pages: socket.socket) -> dict[str, Any]:
     return {
         "api_port": api.getsockname()[1],
         "pages_port": pages.getsockname()[1],
-        "key": f"sha256:{ours}",
-        "device_key": f"sha256:{device}",
+        "key": f"sha256:{ours.key}",
+        "device_key": f"sha256:{ours.device_key}",
         "pid": os.getpid(),
         "version": settings.HUB_VERSION,
     }
-
-
-def _presented_keys(path: Path) -> tuple[str, str]:
-    chain = x509.load_pem_x509_certificates(path.read_bytes())
-    device, ours = (
-        key_hash(one.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
-        for one in (chain[0], chain[-1])
-    )
-    return device, ours
 
 
 def _shown(facts: dict[str, Any]) -> dict[str, Any]:
