@@ -43,6 +43,7 @@ async def big_attachment(connection: Connection, meter: Meter) -> dict[str, floa
     content = random.Random(6).randbytes(_BIG)
     target = f"/{DATABASE}/big/content"
     grown = {}
+    await connection.request("PUT", f"/{DATABASE}/small/content", content[:1000], "text/plain")
     for name, body in (("PUT", content), ("GET", None)):
         meter.forget_peak()
         before = meter.memory()
