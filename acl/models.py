@@ -1,17 +1,14 @@
 """Who is who: principals, groups and grants.
 
-Every change raises the ACL version in the same transaction, whichever way it comes (command,
-admin, a queryset's delete), so that the gate in every process sees it on the next request.
+Every change of these tables raises the ACL version in the same transaction, whichever way it comes
+(command, admin, a queryset's update, SQL): triggers do it (migration 0002).  So the gate in every
+process sees it on the next request.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import F
-from django.db.models.signals import post_delete, post_save
 
 from acl.core import keys
 
@@ -142,21 +139,9 @@ class AllowedOrigin(models.Model):
 
 
 class AclVersion(models.Model):
-    """One row: a number that grows with each change of the ACLs."""
+    """One row: a number that changes with each change of the ACLs; triggers write it."""
 
     number = models.BigIntegerField(default=0)
 
     def __str__(self) -> str:
         return str(self.number)
-
-
-def raise_version(**_: Any) -> None:
-    """Let every gate look again."""
-    changed = AclVersion.objects.filter(pk=1).update(number=F("number") + 1)
-    if not changed:
-        AclVersion.objects.create(pk=1, number=1)
-
-
-for _model in (Principal, Group, Membership, Grant, AllowedOrigin):
-    for _signal in (post_save, post_delete):
-        _signal.connect(raise_version, sender=_model, dispatch_uid=f"acl.{_model.__name__}")

@@ -13,7 +13,8 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from acl.core.errors import AlreadyThere, BadName, NoSuchHolder
+from acl.core import keys
+from acl.core.errors import AlreadyThere, BadName, NoSuchHolder, RefusedError
 from acl.core.policy import GrantRecord, Members
 from acl.models import AllowedOrigin, Grant, Group, Membership, Principal
 from acl.sql import Sql
@@ -41,9 +42,24 @@ def register_own(identity_key: str, device_key: str, owner_key: str) -> None:
         "owner client": (owner_key, Principal.Kind.DEVICE),
     }
     for name, (key, kind) in own.items():
-        known = Principal.objects.filter(name=name).first()
-        if known is None or known.key != key:
-            Principal.objects.update_or_create(name=name, defaults={"key": key, "kind": kind})
+        _register(name, key, kind)
+
+
+def _register(name: str, key: str, kind: str) -> None:
+    known = Principal.objects.filter(key=key).first()
+    if known is not None:
+        if known.kind != kind:
+            known.kind = kind
+            known.save()
+        return
+    named = Principal.objects.filter(name=name).first()
+    if named is None or named.kind != kind:
+        # Somebody may be called so already: nobody's key is ever replaced by ours.
+        free = name if named is None else f"{name} {keys.short_key(key)}"
+        Principal.objects.create(name=free, key=key, kind=kind)
+    else:
+        named.key = key
+        named.save()
 
 
 @transaction.atomic
@@ -57,12 +73,21 @@ def add_principal(name: str, key: str, kind: str = Principal.Kind.FRIEND) -> Pri
 
 
 @transaction.atomic
-def remove_principal(name: str) -> None:
-    """Forget a principal and its grants; the owner's own keys stay."""
+def remove_principal(name: str) -> bool:
+    """Forget a principal and its grants; False: it is a device, and revoked instead.
+
+    The owner's identity has signed the certificates of the owner's devices, so a device that is
+    forgotten would still be let in.  Raises NoSuchHolder, RefusedError.
+    """
     principal = find_principal(name)
     if principal.kind == Principal.Kind.OWNER:
-        raise BadName("This is your own identity: it cannot be removed.")
+        raise RefusedError("This is your own identity: it cannot be removed.")
+    if principal.kind == Principal.Kind.DEVICE:
+        principal.revoked = True
+        principal.save()
+        return False
     principal.delete()
+    return True
 
 
 def list_principals() -> list[Principal]:
@@ -81,20 +106,34 @@ def allow_create_databases(name: str, allowed: bool = True) -> None:
 @transaction.atomic
 def allow_origin(name: str | None, origin: str) -> None:
     """Let pages of `origin` use the hub with this principal's certificate; None: with any."""
-    if not _ORIGIN.fullmatch(origin):
-        raise BadName("An origin looks like https://app.example, without a path.")
     principal = None if name is None else find_principal(name)
-    AllowedOrigin.objects.get_or_create(origin=origin, principal=principal)
+    AllowedOrigin.objects.get_or_create(origin=check_origin(origin), principal=principal)
 
 
 @transaction.atomic
 def disallow_origin(name: str | None, origin: str) -> None:
     """Refuse pages of `origin` again."""
     principal = None if name is None else find_principal(name)
-    found = AllowedOrigin.objects.filter(origin=origin, principal=principal)
+    found = AllowedOrigin.objects.filter(origin=origin.lower(), principal=principal)
     if not found:
         raise NoSuchHolder(f"{origin} is not allowed.")
     found.delete()
+
+
+def check_origin(origin: str) -> str:
+    """Return an origin as browsers send it; raises BadName."""
+    origin = origin.lower()
+    if not _ORIGIN.fullmatch(origin):
+        raise BadName("An origin looks like https://app.example, without a path.")
+    return origin
+
+
+def origins_by_principal() -> dict[int | None, list[str]]:
+    """Return the allowed origins of each principal's id; those for everybody stand at None."""
+    found: dict[int | None, list[str]] = {}
+    for one in AllowedOrigin.objects.order_by("origin"):
+        found.setdefault(one.principal_id, []).append(one.origin)
+    return found
 
 
 def find_principal(name: str) -> Principal:
@@ -175,8 +214,7 @@ def add_grant(
     selector: str = "",
 ) -> Grant:
     """Grant rights, on top of those that the holder has for the same view and selector."""
-    if view and (write or admin or not all(view.partition("/"))):
-        raise BadName("A view is named ddoc/view, and can only be read.")
+    check_grant(read=read, write=write, admin=admin, view=view, selector=selector)
     holder = _holder(find_holder(name))
     grant, _ = Grant.objects.get_or_create(
         database=db_name, view=view, selector=check_selector(selector), **holder
@@ -213,6 +251,17 @@ def list_grants(db_name: str | None = None) -> list[Grant]:
     return list(grants if db_name is None else grants.filter(database=db_name))
 
 
+def check_grant(*, read: bool, write: bool, admin: bool, view: str, selector: str) -> None:
+    """Raise BadName for a grant that would not mean what it seems to."""
+    if not (read or write or admin):
+        raise BadName("A grant gives the right to read, to write, or both.")
+    if view and (write or admin or not all(view.partition("/"))):
+        raise BadName("A view is named ddoc/view, and can only be read.")
+    if selector and (view or not read):
+        raise BadName("A selector limits which documents of a database can be read.")
+    check_selector(selector)
+
+
 def check_selector(text: str) -> str:
     """Return a selector in one spelling; raises BadName unless it is a JSON object."""
     if not text:
@@ -229,14 +278,6 @@ def check_selector(text: str) -> str:
 # -- in a transaction of another store -----------------------------------------------------------
 
 
-def bump_in(sql: Sql) -> None:
-    """Let every gate look again, when this transaction is committed."""
-    sql.execute(
-        "INSERT INTO acl_aclversion (id, number) VALUES (1, 1)"
-        " ON CONFLICT (id) DO UPDATE SET number = acl_aclversion.number + 1"
-    )
-
-
 def add_grant_in(
     sql: Sql, db_name: str, principal_id: int, *, read: bool, write: bool, admin: bool
 ) -> None:
@@ -246,13 +287,11 @@ def add_grant_in(
         " selector) VALUES (%s, %s, NULL, %s, %s, %s, '', '')",
         (db_name, principal_id, read, write, admin),
     )
-    bump_in(sql)
 
 
 def forget_database(sql: Sql, db_name: str) -> None:
     """Remove the grants on a database that is deleted."""
     sql.execute("DELETE FROM acl_grant WHERE database = %s", (db_name,))
-    bump_in(sql)
 
 
 def members_of(sql: Sql, db_name: str) -> dict[str, dict[str, list[str]]]:
@@ -286,7 +325,6 @@ def set_members(sql: Sql, db_name: str, members: Members, admins: Members) -> No
         " selector) VALUES (%s, %s, %s, TRUE, TRUE, %s, '', '')",
         [(db_name, *holder, admin) for holder, admin in wanted.items()],
     )
-    bump_in(sql)
 
 
 _FULL = "a.read AND a.\"write\" AND a.view = '' AND a.selector = ''"
