@@ -107,7 +107,6 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
 STATICFILES_DIRS = [env.SOURCE / "static"]
-STATIC_ROOT = HUB_DATA / "static"
 WHITENOISE_USE_FINDERS = True
 
 CELERY_BROKER_URL = REDIS_URL or "filesystem://localhost//"

@@ -7,6 +7,7 @@ are made once and never emptied: each test has databases and principals of its o
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -15,6 +16,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+import pytest_asyncio
 
 _numbers = itertools.count(1)
 
@@ -118,9 +120,7 @@ class Exchange:
         return Answer(self.status, self.headers, body)
 
     async def __aenter__(self) -> Exchange:
-        from thalihub.asgi import api_application
-
-        self._task = asyncio.create_task(api_application(self.scope, self._receive, self._send))
+        self._task = asyncio.create_task(_handler()(self.scope, self._receive, self._send))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -187,6 +187,18 @@ class Api:
 
 
 @pytest.fixture(scope="session")
+def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> Iterator[None]:
+    """Make the test database, also where no test has pytest-django's own marker."""
+    from django.test.utils import setup_databases, teardown_databases
+
+    with django_db_blocker.unblock():
+        made = setup_databases(verbosity=0, interactive=False, aliases={"default"})
+    yield
+    with django_db_blocker.unblock():
+        teardown_databases(made, verbosity=0)
+
+
+@pytest.fixture(scope="session")
 def tables(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     """The hub's tables, for the whole run; the stores' own connections see them too."""
     from acl import sql
@@ -232,25 +244,37 @@ def new_name() -> Callable[[], str]:
     return lambda: f"db{next(_numbers)}"
 
 
-@pytest.fixture
-async def db(owner: Client, new_name: Callable[[], str]) -> str:
+@pytest_asyncio.fixture
+async def database(owner: Client, new_name: Callable[[], str]) -> str:
     """The path of an empty database with the default policy."""
     path = f"/{new_name()}"
     assert (await owner.put(path)).status == 201
     return path
 
 
-@pytest.fixture
-async def couch_db(owner: Client, new_name: Callable[[], str]) -> str:
+@pytest_asyncio.fixture
+async def couch_database(owner: Client, new_name: Callable[[], str]) -> str:
     """The path of an empty database where conflicts stay, as in CouchDB."""
     path = f"/{new_name()}"
     assert (await owner.put(path, conflict_policy="couch")).status == 201
     return path
 
 
+@functools.cache
+def _handler() -> Any:
+    from django.conf import settings
+
+    from thalihub.lean import LeanHandler
+
+    return LeanHandler(settings.HUB_API_URLCONF)
+
+
 def _query(params: Mapping[str, Any]) -> str:
     return urlencode(
-        {name: value if isinstance(value, str) else json.dumps(value) for name, value in params.items()}
+        {
+            name: value if isinstance(value, str) else json.dumps(value)
+            for name, value in params.items()
+        }
     )
 
 

@@ -20,6 +20,8 @@ from typing import TypeVar
 import pytest
 from hypothesis import settings
 
+from thalihub.tests import apiclient
+
 R = TypeVar("R", pytest.TestReport, pytest.CollectReport)
 CLIENTS = Path(__file__).resolve().parents[2] / "clients"
 _data = tempfile.TemporaryDirectory(prefix="hub-tests-", ignore_cleanup_errors=True)
@@ -33,8 +35,12 @@ def pytest_load_initial_conftests() -> None:
         os.environ.pop(name, None)
 
 
-def pytest_configure() -> None:
-    """Let Hypothesis judge what a test found, never how long it took on a busy machine."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Let Hypothesis judge what a test found, never how long it took on a busy machine.
+
+    The fixtures of `apiclient` come after pytest-django's, one of which they replace.
+    """
+    config.pluginmanager.register(apiclient, "hub-apiclient")
     settings.register_profile("hub", settings.default, deadline=None)
     settings.load_profile("hub")
 
