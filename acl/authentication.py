@@ -16,7 +16,7 @@ from acl.core.errors import KeyFormatError
 from acl.models import Principal
 from acl.snapshot import current
 
-_OWN = frozenset({Principal.Kind.OWNER.value, Principal.Kind.DEVICE.value})
+OWNERS = frozenset({Principal.Kind.OWNER.value, Principal.Kind.DEVICE.value})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ async def authenticate(leaf: bytes | None, others: Sequence[bytes] = ()) -> Call
         principal_id, name, kind, may_create, revoked = known
         if revoked:  # Also when the identity that signed it is known.
             break
-        return Caller(principal_id, name, key, verified[0], kind in _OWN, True, may_create)
+        return Caller(principal_id, name, key, verified[0], kind in OWNERS, True, may_create)
     return (
         Caller(key=verified[0], leaf_key=verified[0], has_certificate=True) if verified else NOBODY
     )

@@ -8,13 +8,15 @@ process (design/access-control.md).
 
 from __future__ import annotations
 
-from acl.authentication import Caller
+from acl.authentication import OWNERS, Caller
 from acl.core import policy
 from acl.core.errors import Forbidden, NoCertificate, NotVisible
 from acl.core.policy import Permit, Right
 from acl.snapshot import current
+from acl.store import Everything, Known
 
 _NOBODY = Permit()
+_OWNER = policy.owner()
 
 
 async def check(
@@ -38,37 +40,62 @@ async def check(
 
 async def permit_of(caller: Caller, db_name: str | None = None) -> Permit:
     """Return everything that the caller may do with the database."""
-    if caller.is_owner:
-        return policy.owner()
-    if caller.principal_id is None:
-        return _NOBODY
     acls = await current()
-    groups = acls.groups.get(caller.principal_id, ())
-    grants = acls.grants.get((db_name, caller.principal_id), ()) if db_name else ()
-    return policy.decide(grants, may_create=caller.may_create, groups=groups)
+    known = _known(acls, caller)
+    if known is None:
+        return _NOBODY
+    principal_id, _, kind, may_create, _ = known
+    if kind in OWNERS:
+        return _OWNER
+    groups = acls.groups.get(principal_id, ())
+    grants = acls.grants.get((db_name, principal_id), ()) if db_name else ()
+    return policy.decide(grants, may_create=may_create, groups=groups)
+
+
+def _known(acls: Everything, caller: Caller) -> Known | None:
+    """Return who the caller is by the ACLs of now, or None.
+
+    A feed asks again and again for one caller: its device may have been revoked meanwhile.
+    """
+    if caller.principal_id is None:
+        return None
+    for key in (caller.leaf_key, caller.key):
+        known = acls.principals.get(key or "")
+        if known is not None:
+            revoked = known[4]
+            return None if revoked else known
+    return None
 
 
 async def visible_databases(caller: Caller) -> frozenset[str] | None:
     """Return the databases that the caller may read or write; None: all."""
-    if caller.is_owner:
-        return None
-    if caller.principal_id is None:
+    acls = await current()
+    known = _known(acls, caller)
+    if known is None:
         return frozenset()
-    return (await current()).databases.get(caller.principal_id, frozenset())
+    principal_id, _, kind, _, _ = known
+    return None if kind in OWNERS else acls.databases.get(principal_id, frozenset())
 
 
 async def origin_allowed(caller: Caller | None, origin: str) -> bool:
     """Tell whether a page of `origin` may act for the caller.
 
-    A browser asks beforehand without a certificate: then it is enough that somebody allows it.
-    The owner may use the pages of all applications.
+    A browser asks beforehand without a certificate: then it is enough that the page may act for
+    somebody.  A page that may act for an application does not act for the owner, whose browser
+    would send the owner's certificate by itself.
     """
-    holders = (await current()).origins.get(origin)
-    if holders is None:
-        return False
-    if caller is None or not caller.has_certificate or caller.is_owner or None in holders:
-        return True
-    return caller.principal_id in holders
+    acls = await current()
+    holders = acls.origins.get(origin, frozenset())
+    if caller is None or caller.principal_id is None or None in holders:
+        return bool(holders)
+    return not holders.isdisjoint(_same_person(acls, caller))
+
+
+def _same_person(acls: Everything, caller: Caller) -> set[int | None]:
+    """Return the caller's id; of an owner's device, those of the owner and all devices."""
+    if not caller.is_owner:
+        return {caller.principal_id}
+    return {one[0] for one in acls.principals.values() if one[2] in OWNERS}
 
 
 async def acl_version() -> int:

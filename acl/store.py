@@ -333,13 +333,17 @@ _FULL = "a.read AND a.\"write\" AND a.view = '' AND a.selector = ''"
 # -- what the gate reads -------------------------------------------------------------------------
 
 
+Known = tuple[int, str, str, bool, bool]
+"""A principal: (id, name, kind, may create databases, revoked)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Everything:
     """All ACLs at one version, as the gate keeps them."""
 
     version: int
-    principals: Mapping[str, tuple[int, str, str, bool, bool]]
-    """Key to (id, name, kind, may create databases, revoked)."""
+    principals: Mapping[str, Known]
+    """Key to who has it."""
     groups: Mapping[int, tuple[str, ...]]
     """Principal to the names of its groups, those of its groups' groups too."""
     grants: Mapping[tuple[str, int], tuple[GrantRecord, ...]]
