@@ -129,6 +129,8 @@ class HubChannel(http.HTTPChannel):
         self.writable = True
         if not (self.ending or self._idle):
             self.deadline = math.inf
+            if self.requests and self.requests[-1].inbox.reading:
+                self.watch_body()
         super().resumeProducing()
         self._wake()
 

@@ -52,6 +52,11 @@ class Inbox:
             return 0
         return None if self._length is None else self._length - self.received
 
+    @property
+    def reading(self) -> bool:
+        """Whether it is the client's turn: more has to come, and there is room for it."""
+        return not (self.ended or self._paused)
+
     def put(self, data: bytes) -> None:
         """Take bytes of the body from the connection."""
         self.received += len(data)

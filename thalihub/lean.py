@@ -36,8 +36,13 @@ class LeanHandler:
     """An ASGI application that serves the views of one URL configuration."""
 
     def __init__(self, urlconf: str) -> None:
-        """Serve the module named `urlconf`; its patterns see the percent-encoded path."""
-        self._resolve = get_resolver(urlconf).resolve
+        """Serve the module named `urlconf`; its patterns see the percent-encoded path.
+
+        Imports the views now, so that no request waits for it.
+        """
+        resolver = get_resolver(urlconf)
+        resolver.check()
+        self._resolve = resolver.resolve
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""

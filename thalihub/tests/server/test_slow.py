@@ -37,6 +37,13 @@ def test_body_that_makes_progress_is_not_cut(impatient):
         assert client.answer().json()["bytes"] == 96_000
 
 
+def test_rest_of_a_body_that_never_comes_is_not_waited_for(impatient):
+    with impatient.client() as client:
+        client.request("GET", "/flood?mb=8", "Content-Length: 5")
+        assert len(client.answer().body) == 8 * 2**20
+        assert client.rest() == b""
+
+
 def test_idle_connection_ends_without_a_word(impatient):
     with impatient.client() as client:
         assert client.ask("GET", "/hello").status == 200
