@@ -94,6 +94,12 @@ def names(sql: Sql) -> list[str]:
     return sorted(row[0] for row in rows)
 
 
+def everything(sql: Sql) -> list[DatabaseRow]:
+    """Return all databases by name."""
+    rows = sql.all(f"SELECT {_COLUMNS} FROM couchapi_database WHERE NOT dropped ORDER BY name")
+    return [_row(row) for row in rows]
+
+
 def drop(sql: Sql, name: str) -> None:
     """Delete a database: its name is free at once, its rows go in the background.
 
