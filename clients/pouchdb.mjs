@@ -48,6 +48,10 @@ const live = {
   },
 };
 
+// While a hub is away PouchDB 9 leaves the failure of one call uncaught, that of `info` for its list
+// of tasks; without a listener Node.js would end.
+process.on('unhandledRejection', (error) => live.note('unhandled', error));
+
 const targets = { local, remote, sync: live };
 // A handle of a replication is a promise; its emitter must not travel into the answer.
 const replications = {
