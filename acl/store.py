@@ -65,7 +65,7 @@ def _register(name: str, key: str, kind: str) -> None:
 @transaction.atomic
 def add_principal(name: str, key: str, kind: str = Principal.Kind.FRIEND) -> Principal:
     """Note a principal by its key; raises BadName, AlreadyThere."""
-    _check_free(name)
+    check_free(name)
     known = Principal.objects.filter(key=key).first()
     if known is not None:
         raise AlreadyThere(f"This key is known already, as “{known.name}”.")
@@ -152,7 +152,7 @@ def find_principal(name: str) -> Principal:
 @transaction.atomic
 def add_group(name: str) -> Group:
     """Make a group; raises BadName, AlreadyThere."""
-    _check_free(name)
+    check_free(name)
     return Group.objects.create(name=name)
 
 
@@ -451,7 +451,8 @@ def _known(row: Sequence[Any] | None, name: str) -> int:
     return int(row[0])
 
 
-def _check_free(name: str) -> None:
+def check_free(name: str) -> None:
+    """Raise BadName or AlreadyThere for a name that nobody can get."""
     if not _NAME.fullmatch(name) or name != name.strip():
         raise BadName("A name has 1 to 64 printable characters and no slash.")
     if Principal.objects.filter(name=name).exists() or Group.objects.filter(name=name).exists():

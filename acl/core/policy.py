@@ -103,16 +103,16 @@ def decide(
 ) -> Permit:
     """Return what these grants together allow to a principal that the hub knows."""
     held = list(grants)
-    reads = [one for one in held if one.read and not one.view]
-    restricted = reads and all(one.selector is not None for one in reads)
+    of_all = [one for one in held if not one.view]
+    reads = [one for one in of_all if one.read]
+    selectors = tuple(one.selector for one in reads if one.selector is not None)
     return Permit(
         read=bool(reads),
-        write=any(one.write and not one.view for one in held),
-        admin=any(one.admin for one in held),
-        views=frozenset(one.view for one in held if one.view and one.read),
-        selectors=tuple(one.selector for one in reads if one.selector is not None)
-        if restricted
-        else None,
+        write=any(one.write for one in of_all),
+        admin=any(one.admin for one in of_all),
+        # A selector fits documents, not rows of a view: such a grant gives nothing.
+        views=frozenset(one.view for one in held if one.view and one.read and one.selector is None),
+        selectors=selectors if reads and len(selectors) == len(reads) else None,
         may_create=may_create,
         is_known=True,
         groups=groups,

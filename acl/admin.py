@@ -1,0 +1,188 @@
+"""The admin's pages of people and sharing.
+
+They refuse what the command line refuses, with the same words: the rules are the store's.  The
+owner's identity cannot be deleted, and a device is revoked, never deleted: its certificate would
+still be one that the owner's identity has signed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+
+from acl import store
+from acl.core.errors import HubError
+from acl.core.keys import parse_any
+from acl.models import AllowedOrigin, Grant, Group, Membership, Principal
+
+_OWN = (Principal.Kind.OWNER, Principal.Kind.DEVICE)
+
+
+class PrincipalForm(forms.ModelForm):
+    """Takes the key in either spelling."""
+
+    key = forms.CharField(
+        strip=True,
+        widget=forms.TextInput(attrs={"size": 70}),
+        help_text="What the other person reads to you: 8 groups of 7 characters, or sha256:…",
+    )
+
+    class Meta:
+        model = Principal
+        fields = ["name", "key", "kind", "may_create_databases", "revoked"]
+
+    def clean_name(self) -> str:
+        """Refuse a name that is not free or would mislead."""
+        name: str = self.cleaned_data["name"]
+        if name != self.instance.name:
+            _checked(store.check_free, name)
+        return name
+
+    def clean_key(self) -> str:
+        """Return the key hash."""
+        key: str = _checked(parse_any, self.cleaned_data["key"])
+        return key
+
+
+class GroupForm(forms.ModelForm):
+    """Keeps one namespace for people and groups."""
+
+    class Meta:
+        model = Group
+        fields = ["name"]
+
+    def clean_name(self) -> str:
+        """Refuse a name that is not free or would mislead."""
+        name: str = self.cleaned_data["name"]
+        if name != self.instance.name:
+            _checked(store.check_free, name)
+        return name
+
+
+class GrantForm(forms.ModelForm):
+    """Refuses a grant that would not mean what it seems to."""
+
+    class Meta:
+        model = Grant
+        fields = [
+            "database", "principal", "group", "read", "write", "admin", "view", "selector",
+        ]  # fmt: skip
+
+    def clean(self) -> dict[str, Any]:
+        """Check what the fields mean together."""
+        data = super().clean() or {}
+        if (data.get("principal") is None) == (data.get("group") is None):
+            raise ValidationError("Choose a principal or a group, one of them.")
+        rights = {name: data.get(name, False) for name in ("read", "write", "admin")}
+        view, selector = data.get("view", ""), data.get("selector", "")
+        _checked(store.check_grant, **rights, view=view, selector=selector)
+        data["selector"] = store.check_selector(selector)
+        return data
+
+
+class AllowedOriginForm(forms.ModelForm):
+    """Takes an origin as browsers send it."""
+
+    class Meta:
+        model = AllowedOrigin
+        fields = ["origin", "principal"]
+
+    def clean_origin(self) -> str:
+        """Return the origin in small letters, without a path."""
+        origin: str = _checked(store.check_origin, self.cleaned_data["origin"])
+        return origin
+
+
+def _checked(check: Any, *args: Any, **kwargs: Any) -> Any:
+    try:
+        return check(*args, **kwargs)
+    except HubError as error:
+        raise ValidationError(error.reason) from error
+
+
+@admin.register(Principal)
+class PrincipalAdmin(admin.ModelAdmin):
+    """People, devices, applications."""
+
+    form = PrincipalForm
+    list_display = ["name", "kind", "key_text", "may_create_databases", "revoked"]
+    list_filter = ["kind", "revoked", "may_create_databases"]
+    search_fields = ["name", "key"]
+    readonly_fields = ["key_text", "created_at"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Principal | None = None) -> list[str]:
+        """Keep the key of somebody who is known: another key is somebody else."""
+        kept = [*self.readonly_fields]
+        if obj is not None:
+            kept += ["key"]
+            kept += ["kind"] if obj.kind in _OWN else []
+            kept += ["revoked"] if obj.kind == Principal.Kind.OWNER else []
+        return kept
+
+    def has_delete_permission(self, request: HttpRequest, obj: Principal | None = None) -> bool:
+        """Keep the owner and the owner's devices."""
+        own = obj is not None and obj.kind in _OWN
+        return not own and super().has_delete_permission(request, obj)
+
+    def get_actions(self, request: HttpRequest) -> Any:
+        """Leave out deleting a selection, which would not ask about each."""
+        actions = super().get_actions(request)
+        actions.pop("delete_selected", None)
+        return actions
+
+
+class MembershipInline(admin.TabularInline):
+    """Who is in the group."""
+
+    model = Membership
+    fk_name = "group"
+    fields = ["principal", "subgroup"]
+    autocomplete_fields = ["principal", "subgroup"]
+    extra = 1
+
+
+@admin.register(Group)
+class GroupAdmin(admin.ModelAdmin):
+    """Groups with their members."""
+
+    form = GroupForm
+    list_display = ["name", "members"]
+    search_fields = ["name"]
+    inlines = [MembershipInline]
+
+    @admin.display(description="Members")
+    def members(self, group: Group) -> str:
+        """Name the members."""
+        found = group.memberships.select_related("principal", "subgroup")
+        return ", ".join(sorted(str(one.principal or one.subgroup) for one in found)) or "nobody"
+
+
+@admin.register(Grant)
+class GrantAdmin(admin.ModelAdmin):
+    """The lines of the ACLs."""
+
+    form = GrantForm
+    list_display = ["database", "holder", "read", "write", "admin", "view", "selector"]
+    list_filter = ["read", "write", "admin"]
+    list_select_related = ["principal", "group"]
+    search_fields = ["database", "principal__name", "group__name", "view"]
+    autocomplete_fields = ["principal", "group"]
+
+    @admin.display(description="Who")
+    def holder(self, grant: Grant) -> str:
+        """Name the principal or group."""
+        return str(grant.principal or grant.group)
+
+
+@admin.register(AllowedOrigin)
+class AllowedOriginAdmin(admin.ModelAdmin):
+    """Web pages that may use the hub."""
+
+    form = AllowedOriginForm
+    list_display = ["origin", "principal"]
+    search_fields = ["origin", "principal__name"]
+    autocomplete_fields = ["principal"]

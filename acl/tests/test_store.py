@@ -1,0 +1,233 @@
+"""People, groups and grants as the command line and the admin keep them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from acl import sql, store
+from acl.core.errors import AlreadyThere, BadName, NoSuchHolder, RefusedError
+from acl.models import Grant, Principal
+from acl.tests.conftest import key
+
+pytestmark = pytest.mark.usefixtures("acls")
+
+
+def _grants() -> list[tuple[str, str, bool, bool, bool, str, str]]:
+    return [
+        (one.database, str(one.principal or one.group), one.read, one.write, one.admin, one.view,
+         one.selector)
+        for one in store.list_grants()
+    ]  # fmt: skip
+
+
+# -- principals
+
+
+def test_a_principal_is_known_by_its_key() -> None:
+    store.add_principal("anna", key("anna"))
+    found = store.find_principal("anna")
+    assert (found.key, found.kind, found.revoked) == (key("anna"), "friend", False)
+
+
+def test_a_name_or_key_that_is_taken_is_refused() -> None:
+    store.add_principal("anna", key("anna"))
+    store.add_group("friends")
+    for name, of in (("anna", "other"), ("friends", "other"), ("berta", "anna")):
+        with pytest.raises(AlreadyThere):
+            store.add_principal(name, key(of))
+    with pytest.raises(AlreadyThere):
+        store.add_group("anna")
+
+
+@pytest.mark.parametrize("name", ["", " anna", "anna ", "a/b", "a\nb", "a\0b", "x" * 65])
+def test_a_name_that_would_mislead_is_refused(name: str) -> None:
+    with pytest.raises(BadName):
+        store.add_principal(name, key("anna"))
+    with pytest.raises(BadName):
+        store.add_group(name)
+
+
+def test_a_removed_principal_leaves_no_grant_behind() -> None:
+    store.add_principal("anna", key("anna"))
+    store.add_grant("notes", "anna", read=True, write=True)
+    assert store.remove_principal("anna")
+    assert not Grant.objects.exists()
+    store.add_principal("anna", key("another"))
+    assert _grants() == []
+
+
+def test_a_device_is_revoked_and_stays_known() -> None:
+    store.register_own(key("identity"), key("device"), key("owner"))
+    assert not store.remove_principal("this device")
+    assert Principal.objects.get(key=key("device")).revoked
+    store.register_own(key("identity"), key("device"), key("owner"))
+    assert Principal.objects.get(key=key("device")).revoked
+
+
+def test_the_owner_cannot_be_removed() -> None:
+    store.register_own(key("identity"), key("device"), key("owner"))
+    with pytest.raises(RefusedError, match="your own"):
+        store.remove_principal("owner")
+
+
+def test_our_keys_never_take_the_place_of_somebody_of_the_same_name() -> None:
+    store.add_principal("owner", key("a friend"))
+    store.register_own(key("identity"), key("device"), key("client"))
+    assert store.find_principal("owner").key == key("a friend")
+    assert Principal.objects.get(key=key("identity")).kind == "owner"
+
+
+def test_our_key_that_was_known_by_another_name_becomes_ours() -> None:
+    store.add_principal("me elsewhere", key("identity"))
+    store.register_own(key("identity"), key("device"), key("client"))
+    assert store.find_principal("me elsewhere").kind == "owner"
+
+
+def test_registering_twice_changes_nothing() -> None:
+    store.register_own(key("identity"), key("device"), key("client"))
+    before = sql.read_sync(store.version)
+    store.register_own(key("identity"), key("device"), key("client"))
+    assert sql.read_sync(store.version) == before
+
+
+def test_an_unknown_name_is_refused() -> None:
+    for ask in (store.find_principal, store.remove_principal, store.find_holder):
+        with pytest.raises(NoSuchHolder):
+            ask("nobody")
+
+
+def test_an_origin_is_kept_as_browsers_send_it() -> None:
+    anna = store.add_principal("anna", key("anna"))
+    store.allow_origin("anna", "https://App.Example:8443")
+    store.allow_origin("anna", "https://app.example:8443")
+    assert store.origins_by_principal() == {anna.pk: ["https://app.example:8443"]}
+    store.disallow_origin("anna", "https://APP.example:8443")
+    assert store.origins_by_principal() == {}
+    with pytest.raises(NoSuchHolder):
+        store.disallow_origin("anna", "https://app.example:8443")
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["", "*", "null", "app.example", "https://", "https://a/", "https://u@a", "https://a b"],
+)
+def test_what_is_no_origin_is_refused(origin: str) -> None:
+    store.add_principal("anna", key("anna"))
+    with pytest.raises(BadName):
+        store.allow_origin("anna", origin)
+
+
+# -- groups
+
+
+def test_groups_have_principals_and_groups() -> None:
+    store.add_principal("anna", key("anna"))
+    store.add_group("family")
+    store.add_group("everybody")
+    store.add_member("family", "anna")
+    store.add_member("family", "anna")
+    store.add_member("everybody", "family")
+    assert store.list_groups() == [("everybody", ["family"]), ("family", ["anna"])]
+    store.remove_member("everybody", "family")
+    assert store.list_groups() == [("everybody", []), ("family", ["anna"])]
+    with pytest.raises(NoSuchHolder):
+        store.remove_member("everybody", "family")
+
+
+def test_a_removed_group_leaves_its_members_but_no_grant() -> None:
+    store.add_principal("anna", key("anna"))
+    store.add_group("family")
+    store.add_member("family", "anna")
+    store.add_grant("notes", "family", read=True, write=False)
+    store.remove_group("family")
+    assert not Grant.objects.exists()
+    assert store.find_principal("anna")
+
+
+# -- grants
+
+
+def test_grants_add_up_and_are_taken_back_one_by_one() -> None:
+    store.add_principal("anna", key("anna"))
+    store.add_grant("notes", "anna", read=True, write=False)
+    store.add_grant("notes", "anna", read=False, write=True)
+    assert _grants() == [("notes", "anna", True, True, False, "", "")]
+    store.remove_grant("notes", "anna", read=True, write=False)
+    assert _grants() == [("notes", "anna", False, True, False, "", "")]
+    store.remove_grant("notes", "anna", read=False, write=True)
+    assert _grants() == []
+    with pytest.raises(NoSuchHolder):
+        store.remove_grant("notes", "anna")
+
+
+def test_a_view_and_a_selector_are_grants_of_their_own() -> None:
+    store.add_principal("anna", key("anna"))
+    store.add_grant("notes", "anna", read=True, write=False, selector='{"b":1,"a":2}')
+    store.add_grant("notes", "anna", read=True, write=False, view="d/v")
+    found = {(view, selector) for *_, view, selector in _grants()}
+    assert found == {("", json.dumps({"a": 2, "b": 1})), ("d/v", "")}
+    store.remove_grant("notes", "anna", view="d/v")
+    assert [view for *_, view, _ in _grants()] == [""]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"read": False, "write": False},
+        {"read": True, "write": True, "view": "d/v"},
+        {"read": True, "write": False, "view": "dv"},
+        {"read": True, "write": False, "view": "/v"},
+        {"read": False, "write": True, "selector": "{}"},
+        {"read": True, "write": False, "view": "d/v", "selector": "{}"},
+        {"read": True, "write": False, "selector": "[]"},
+        {"read": True, "write": False, "selector": "{"},
+        {"read": True, "write": False, "selector": '{"a": "' + "x" * 16_384 + '"}'},
+    ],
+)
+def test_a_grant_that_would_not_mean_what_it_seems_to_is_refused(wrong: dict[str, object]) -> None:
+    store.add_principal("anna", key("anna"))
+    with pytest.raises(BadName):
+        store.add_grant("notes", "anna", **wrong)  # type: ignore[arg-type]
+    assert _grants() == []
+
+
+def test_a_deleted_database_takes_its_grants_with_it() -> None:
+    anna = store.add_principal("anna", key("anna"))
+    sql.write_sync(
+        lambda one: store.add_grant_in(one, "a", anna.pk, read=True, write=True, admin=True)
+    )
+    store.add_grant("b", "anna", read=True, write=False)
+    sql.write_sync(lambda one: store.forget_database(one, "a"))
+    assert [database for database, *_ in _grants()] == ["b"]
+
+
+def test_security_names_who_may_read_and_write_everything() -> None:
+    store.add_principal("anna", key("anna"))
+    store.add_principal("berta", key("berta"))
+    store.add_group("family")
+    store.add_grant("notes", "berta", read=True, write=False)
+    members, admins = store.Members(("anna",), ("family",)), store.Members()
+    sql.write_sync(lambda one: store.set_members(one, "notes", members, admins))
+    assert sql.read_sync(lambda one: store.members_of(one, "notes")) == {
+        "admins": {"names": [], "roles": []},
+        "members": {"names": ["anna"], "roles": ["family"]},
+    }
+    admins = store.Members((f"sha256:{key('anna')}",))
+    sql.write_sync(lambda one: store.set_members(one, "notes", store.Members(), admins))
+    assert sql.read_sync(lambda one: store.members_of(one, "notes")) == {
+        "admins": {"names": ["anna"], "roles": []},
+        "members": {"names": [], "roles": []},
+    }
+    assert ("notes", "berta", True, False, False, "", "") in _grants()
+
+
+def test_security_that_names_nobody_changes_nothing() -> None:
+    store.add_principal("anna", key("anna"))
+    store.add_grant("notes", "anna", read=True, write=True)
+    with pytest.raises(NoSuchHolder):
+        sql.write_sync(
+            lambda one: store.set_members(one, "notes", store.Members(("x",)), store.Members())
+        )
+    assert _grants() == [("notes", "anna", True, True, False, "", "")]
