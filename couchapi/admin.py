@@ -1,0 +1,117 @@
+"""Databases and documents in the admin: to look at, not to edit.
+
+Documents change through the API alone, where every write makes a revision.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.http import urlencode
+
+from couchapi.models import Database, Document, Revision
+
+
+class ReadOnly(admin.ModelAdmin):
+    """Nothing can be added, changed or deleted here."""
+
+    def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
+        """Say no."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Say no."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Say no."""
+        return False
+
+
+@admin.register(Database)
+class DatabaseAdmin(ReadOnly):
+    """The databases, and the way to their documents."""
+
+    list_display = ("name", "documents", "doc_del_count", "conflict_policy", "update_seq")
+    list_filter = ("conflict_policy",)
+    search_fields = ("name",)
+    ordering = ("name",)
+    fields = (
+        "name",
+        "documents",
+        "doc_del_count",
+        "body_size",
+        "conflict_policy",
+        "revs_limit",
+        "update_seq",
+        "purge_seq",
+        "created_at",
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Database]:
+        """Leave out what is deleted and only waits to be cleared away."""
+        return super().get_queryset(request).filter(dropped=False)
+
+    @admin.display(description="Documents", ordering="doc_count")
+    def documents(self, database: Database) -> str:
+        """Show how many documents there are, as a link to them."""
+        query = urlencode({"database": database.pk})
+        url = f"{reverse('admin:couchapi_document_changelist')}?{query}"
+        return format_html('<a href="{}">{} documents</a>', url, database.doc_count)
+
+
+@admin.register(Document)
+class DocumentAdmin(ReadOnly):
+    """The documents of one database, each as the API would show it."""
+
+    list_display = ("docid", "database_name", "rev", "deleted", "has_conflicts")
+    list_filter = ("deleted",)
+    search_fields = ("docid",)
+    search_help_text = "Search by the beginning of the id."
+    ordering = ("database_id", "docid")
+    list_per_page = 50
+    show_full_result_count = False
+    fields = ("docid", "database_name", "rev", "seq", "deleted", "leaf_count", "content")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Document]:
+        """Leave out documents of deleted databases."""
+        documents = super().get_queryset(request).select_related("database")
+        return documents.filter(database__dropped=False)
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Let a database's own page lead here."""
+        return lookup == "database" or super().lookup_allowed(lookup, value, request)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Document], search_term: str
+    ) -> tuple[QuerySet[Document], bool]:
+        """Search by the beginning of the id, which an index serves."""
+        if not search_term:
+            return queryset, False
+        # The last character of Unicode follows every other, so this is "starts with".
+        last = search_term + "\U0010ffff"
+        return queryset.filter(docid__gte=search_term, docid__lte=last), False
+
+    @admin.display(description="Database", ordering="database_id")
+    def database_name(self, document: Document) -> str:
+        """Name the database."""
+        return document.database.name
+
+    @admin.display(description="Conflicts", boolean=True)
+    def has_conflicts(self, document: Document) -> bool:
+        """Tell whether there is more than one leaf."""
+        return document.leaf_count > 1
+
+    @admin.display(description="Content")
+    def content(self, document: Document) -> str:
+        """Show the winner's body."""
+        kept = Revision.objects.filter(document_id=document.pk, rev=document.rev).first()
+        body = orjson.loads(bytes(kept.body)) if kept else {}
+        text = orjson.dumps(body, option=orjson.OPT_INDENT_2).decode()
+        return format_html("<pre>{}</pre>", text)
