@@ -75,7 +75,8 @@ function toJson(value) {
 }
 
 function failure(error) {
-  const { status = null, name, message, reason = '' } = error;
+  // Some calls fail with the bare response.
+  const { status = null, name = '', message = '', reason = '' } = error;
   return { error: { status, name, message: `${message} ${error.cause?.message ?? ''}`, reason } };
 }
 

@@ -260,7 +260,6 @@ _CALLS = (
     ("allDocs",),
     ("changes", {}),
     ("put", {"_id": "mine"}),
-    ("getAttachment", "secret", "file"),
     ("info",),
 )
 
