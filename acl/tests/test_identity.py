@@ -1,0 +1,186 @@
+"""Our keys on disk: made once, made whole, and recovered from a file."""
+
+from __future__ import annotations
+
+import datetime
+import multiprocessing
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+
+from acl import identity
+from acl.core import certs
+from acl.core.errors import AlreadyThere, KeyFormatError, RefusedError
+from acl.models import Principal
+
+NOW = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
+PASSPHRASE = "correct horse battery"
+FILES = ("identity.key", "identity.crt", "device.key", "device.crt", "owner.key", "owner.crt")
+
+pytestmark = pytest.mark.usefixtures("acls")
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in FILES}
+
+
+def _chain(path: Path) -> list[bytes]:
+    found = x509.load_pem_x509_certificates(path.read_bytes())
+    return [one.public_bytes(Encoding.DER) for one in found]
+
+
+@pytest.mark.parametrize("name", ["device", "owner"])
+def test_device_and_owner_show_a_chain_to_the_identity(tmp_path: Path, name: str) -> None:
+    ours = identity.ensure(tmp_path, NOW)
+    leaf, *others = _chain(tmp_path / f"{name}.crt")
+    own = ours.device_key if name == "device" else ours.owner_key
+    assert certs.verified_keys(leaf, others) == [own, ours.key]
+    key = load_pem_private_key((tmp_path / f"{name}.key").read_bytes(), None)
+    assert certs.public_key_hash(key.public_key()) == own  # type: ignore[arg-type]
+
+
+def test_all_files_are_for_the_owner_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    identity.ensure(folder, NOW)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {(folder / name).stat().st_mode & 0o777 for name in FILES} == {0o600}
+    assert not list(folder.glob(".*"))
+
+
+def test_the_second_start_changes_nothing(tmp_path: Path) -> None:
+    first = identity.ensure(tmp_path, NOW)
+    before = _contents(tmp_path)
+    assert identity.ensure(tmp_path, NOW + datetime.timedelta(days=400)) == first
+    assert _contents(tmp_path) == before
+    assert identity.load(tmp_path) == first
+
+
+def test_our_keys_are_noted_as_the_owners_own(tmp_path: Path) -> None:
+    ours = identity.ensure(tmp_path, NOW)
+    noted = {one.key: one.kind for one in Principal.objects.all()}
+    assert noted == {ours.key: "owner", ours.device_key: "device", ours.owner_key: "device"}
+
+
+@pytest.mark.parametrize("missing", FILES[1:])
+def test_a_hub_that_died_halfway_keeps_its_identity(tmp_path: Path, missing: str) -> None:
+    before = identity.ensure(tmp_path, NOW)
+    (tmp_path / missing).unlink()
+    after = identity.ensure(tmp_path, NOW)
+    assert after.key == before.key
+    for name in ("device", "owner"):
+        leaf, *others = _chain(tmp_path / f"{name}.crt")
+        assert certs.verified_keys(leaf, others)[1] == before.key
+
+
+def test_a_certificate_of_another_identity_is_signed_anew(tmp_path: Path) -> None:
+    identity.ensure(tmp_path / "one", NOW)
+    ours = identity.ensure(tmp_path / "two", NOW)
+    (tmp_path / "two" / "device.crt").write_bytes((tmp_path / "one" / "device.crt").read_bytes())
+    assert identity.ensure(tmp_path / "two", NOW) == ours
+
+
+def test_certificates_are_renewed_before_their_end(tmp_path: Path) -> None:
+    before = identity.ensure(tmp_path, NOW)
+    old = (tmp_path / "device.crt").read_bytes()
+    assert identity.ensure(tmp_path, NOW + datetime.timedelta(days=365 * 9 + 30)) == before
+    assert (tmp_path / "device.crt").read_bytes() != old
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_file_is_never_overwritten(tmp_path: Path, name: str) -> None:
+    identity.ensure(tmp_path, NOW)
+    (tmp_path / name).write_bytes(b"damaged")
+    if name.endswith(".key"):
+        with pytest.raises(RefusedError, match=name):
+            identity.ensure(tmp_path, NOW)
+        assert (tmp_path / name).read_bytes() == b"damaged"
+    else:
+        identity.ensure(tmp_path, NOW)
+        assert b"CERTIFICATE" in (tmp_path / name).read_bytes()
+
+
+def test_there_is_no_identity_before_the_first_start(tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match="Start the hub"):
+        identity.load(tmp_path)
+    with pytest.raises(RefusedError):
+        identity.export(tmp_path, PASSPHRASE)
+
+
+def _complete(folder: Path) -> None:
+    with identity._locked(folder):
+        identity._complete(folder, NOW)
+
+
+@pytest.mark.slow
+def test_two_processes_make_one_identity(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=_complete, args=(tmp_path,)) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+        assert worker.exitcode == 0
+    ours = identity.load(tmp_path)
+    for name, own in (("device", ours.device_key), ("owner", ours.owner_key)):
+        leaf, *others = _chain(tmp_path / f"{name}.crt")
+        assert certs.verified_keys(leaf, others) == [own, ours.key]
+
+
+# -- recovery
+
+
+def test_a_recovery_file_makes_a_fresh_hub_ours(tmp_path: Path) -> None:
+    lost = identity.ensure(tmp_path / "lost", NOW)
+    saved = identity.export(tmp_path / "lost", PASSPHRASE)
+    found = identity.import_(tmp_path / "new", saved, PASSPHRASE, NOW)
+    assert found.key == lost.key
+    assert found.device_key != lost.device_key
+    leaf, *others = _chain(tmp_path / "new" / "device.crt")
+    assert certs.verified_keys(leaf, others) == [found.device_key, lost.key]
+    assert identity.ensure(tmp_path / "new", NOW) == found
+
+
+def test_the_recovery_file_does_not_show_the_key(tmp_path: Path) -> None:
+    identity.ensure(tmp_path, NOW)
+    saved = identity.export(tmp_path, PASSPHRASE)
+    assert saved.startswith(b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n")
+    assert saved != identity.export(tmp_path, PASSPHRASE)
+    with pytest.raises(KeyFormatError):
+        identity.export(tmp_path, "too short")
+
+
+def test_importing_our_own_identity_again_is_no_harm(tmp_path: Path) -> None:
+    ours = identity.ensure(tmp_path, NOW)
+    before = _contents(tmp_path)
+    assert (
+        identity.import_(tmp_path, identity.export(tmp_path, PASSPHRASE), PASSPHRASE, NOW) == ours
+    )
+    assert _contents(tmp_path) == before
+
+
+def test_a_hub_of_somebody_keeps_its_identity(tmp_path: Path) -> None:
+    identity.ensure(tmp_path / "one", NOW)
+    saved = identity.export(tmp_path / "one", PASSPHRASE)
+    ours = identity.ensure(tmp_path / "two", NOW)
+    with pytest.raises(AlreadyThere, match="another identity"):
+        identity.import_(tmp_path / "two", saved, PASSPHRASE, NOW)
+    assert identity.load(tmp_path / "two") == ours
+
+
+def test_a_wrong_passphrase_leaves_nothing_behind(tmp_path: Path) -> None:
+    identity.ensure(tmp_path / "one", NOW)
+    saved = identity.export(tmp_path / "one", PASSPHRASE)
+    with pytest.raises(KeyFormatError):
+        identity.import_(tmp_path / "two", saved, PASSPHRASE + "!", NOW)
+    assert not (tmp_path / "two" / "identity.key").exists()
+
+
+def test_a_half_written_file_is_not_taken_for_a_key(tmp_path: Path) -> None:
+    ours = identity.ensure(tmp_path, NOW)
+    (tmp_path / ".identity.key.draft").write_bytes(b"half")
+    key = identity.pem_of(ec.generate_private_key(ec.SECP256R1()))
+    identity.write_private(tmp_path / "other.key", key)
+    assert identity.ensure(tmp_path, NOW) == ours
