@@ -96,10 +96,14 @@ def apply_edit(tree: RevTree, edit: Edit, terms: Terms) -> Outcome:
     return _resolved(grown, rev, stored, terms, terms.receipts, local_write=rev)
 
 
-def apply_path(tree: RevTree, path: Sequence[RevId], deleted: bool, terms: Terms) -> Outcome:
+def apply_path(
+    tree: RevTree, path: Sequence[RevId], deleted: bool, terms: Terms, *, alone: bool = True
+) -> Outcome:
     """Take over a revision with its history, newest first (`new_edits=false`); never a conflict.
 
-    Taking it twice is taking it once.  Raises ForbiddenWrite for a stamp of the far future (R9).
+    Taking it twice is taking it once.  When the transaction brings several revisions of this
+    document, none is taken `alone`, and `settle` comes last: a prune that stands by itself for a
+    moment would be healed (R8).  Raises ForbiddenWrite for a stamp of the far future (R9).
     """
     rev = path[0]
     if terms.lww and not terms.from_owner:
@@ -114,11 +118,17 @@ def apply_path(tree: RevTree, path: Sequence[RevId], deleted: bool, terms: Terms
     if fresh and terms.recent_client:
         receipts = {**receipts, rev: terms.now_ms}
     stored = (Stored(rev, deleted, None),) if fresh else ()
+    if not alone:
+        return Outcome(merged, rev, True, stored)
     return _resolved(merged, rev, stored, terms, receipts)
 
 
 def settle(tree: RevTree, terms: Terms) -> Outcome:
-    """Let the resolver look at a document again: a held stamp is due, or its budget is back."""
+    """Let the resolver look at a document: a held stamp is due, its budget is back, or a
+    transaction brought several of its revisions.
+
+    `due` is to be stored also when nothing else has changed.
+    """
     outcome = _resolved(tree, revtree.winner(tree), (), terms, terms.receipts)
     return outcome._replace(changed=bool(outcome.added))
 

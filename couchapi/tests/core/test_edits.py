@@ -256,6 +256,19 @@ def test_a_held_stamp_is_settled_when_it_is_due() -> None:
     assert (settled.changed, settled.due, settled.added) == (True, None, 1)
 
 
+def test_several_revisions_of_one_transaction_are_resolved_together() -> None:
+    old, new = stamped(NOW - 20), stamped(NOW - 10)
+    pruned = lww.prune_of(old)
+    by_itself = brought(EMPTY, [pruned, old], LWW, deleted=True)
+    assert revtree.live_leaves(by_itself.tree) == [lww.revive_of(pruned)]
+    first = edits.apply_path(EMPTY, [pruned, old], True, LWW, alone=False)
+    second = edits.apply_path(first.tree, [new], False, LWW, alone=False)
+    assert (first.added, second.added) == (0, 0)
+    settled = edits.settle(second.tree, LWW)
+    assert not settled.changed
+    assert revtree.leaves(settled.tree) == [new, pruned]
+
+
 def test_beyond_its_budget_the_resolver_stops_and_comes_back() -> None:
     tree = EMPTY
     for ago in range(5):

@@ -5,8 +5,8 @@ part, meet, send only winners, break off in the middle, crash, and their clocks 
 end all links work, all stamps are due, and everybody replicates until nothing changes: then the
 invariants of design/conflicts.md must hold.
 
-The plain replicas, the winner and the order of edits are written here anew, so that the cores are
-not judged by themselves.
+The plain replicas (replicas.py), the winner and the order of edits are written anew, so that the
+cores are not judged by themselves.
 """
 
 from __future__ import annotations
@@ -25,165 +25,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from couchapi.core import edits, lww, revtree
-from couchapi.core.edits import Edit, Outcome, Terms
-from couchapi.core.errors import ForbiddenWrite
-from couchapi.core.revid import RevId, plain, stamp_of
+from couchapi.core import revtree
+from couchapi.core.revid import RevId
+from couchapi.tests.core.replicas import HOUR, MARK, MINUTE, Couch, Hub
 
-MINUTE = 60_000
-HOUR = 60 * MINUTE
 START = 1_750_000_000_000
-MARK = "0" * 12
 PAIRS = list(permutations(range(5), 2))
-
-
-class Sent(NamedTuple):
-    """A leaf on its way from one replica to another."""
-
-    path: tuple[RevId, ...]
-    deleted: bool
-    body: str
-
-
-class Couch:
-    """A CouchDB that keeps every edit it ever saw, and chooses by depth and hash."""
-
-    from_owner = True
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.parents: dict[RevId, RevId | None] = {}
-        self.dead: set[RevId] = set()
-        self.bodies: dict[RevId, str] = {}
-
-    def leaves(self) -> list[RevId]:
-        """Return the leaves, the best first."""
-        inner = set(self.parents.values())
-        tips = [rev for rev in self.parents if rev not in inner]
-        return sorted(tips, key=lambda rev: (rev not in self.dead, *rev), reverse=True)
-
-    def live(self) -> list[RevId]:
-        """Return the live leaves, the best first."""
-        return [rev for rev in self.leaves() if rev not in self.dead]
-
-    def path(self, rev: RevId) -> tuple[RevId, ...]:
-        """Return a revision and its ancestors, newest first."""
-        parent = self.parents[rev]
-        return (rev,) if parent is None else (rev, *self.path(parent))
-
-    def sent(self, rev: RevId) -> Sent:
-        """Return a leaf as it is sent."""
-        return Sent(self.path(rev), rev in self.dead, self.bodies[rev])
-
-    def take(self, sent: Sent, sender: Couch | None, now: int) -> None:
-        """Take over a leaf with its history."""
-        rev = sent.path[0]
-        if rev not in self.bodies:
-            self.bodies[rev] = sent.body
-            if sent.deleted:
-                self.dead.add(rev)
-        for child, parent in zip(sent.path, (*sent.path[1:], None), strict=True):
-            self.parents.setdefault(child, parent)
-
-    def write(self, base: RevId | None, deleted: bool, body: str, now: int) -> RevId:
-        """Edit as CouchDB does."""
-        rev = plain(base, deleted, body.encode(), ())
-        path = (rev,) if base is None else (rev, *self.path(base))
-        self.take(Sent(path, deleted, body), None, now)
-        return rev
-
-    def meet(self, sender: Couch, now: int) -> None:
-        """Do nothing: who comes is not noted here."""
-
-    def wake(self, now: int) -> None:
-        """Do nothing: no rule of ours is known here."""
-
-
-class Hub(Couch):
-    """A replica of ours.  Its clock may be wrong, and it forgets what it does not store."""
-
-    def __init__(self, name: str, world: set[RevId]) -> None:
-        super().__init__(name)
-        self.tree = revtree.EMPTY
-        self.skew = 0
-        self.due: int | None = None
-        self.stamps = world
-        self.fresh = False
-        self.forget()
-
-    def forget(self) -> None:
-        """Lose what is only in memory."""
-        self.contacts: dict[Couch, int] = {}
-        self.receipts: dict[RevId, int] = {}
-        self.spent: list[int] = []
-
-    def meet(self, sender: Couch, now: int) -> None:
-        """Note that a client is here; what it brings is fresh if it was here just before."""
-        now += self.skew
-        self.fresh = (
-            not isinstance(sender, Hub)
-            and abs(now - self.contacts.get(sender, -HOUR)) <= lww.RECENT
-        )
-        self.contacts[sender] = now
-
-    def take(self, sent: Sent, sender: Couch | None, now: int) -> None:
-        """Take over a leaf."""
-        now += self.skew
-        terms = self.terms(now)._replace(
-            recent_client=self.fresh, from_owner=sender is None or sender.from_owner
-        )
-        try:
-            outcome = edits.apply_path(self.tree, sent.path, sent.deleted, terms)
-        except ForbiddenWrite:
-            return
-        if terms.recent_client and outcome.changed:
-            self.receipts[sent.path[0]] = now
-        self.store(outcome, sent.body, now)
-
-    def write(self, base: RevId | None, deleted: bool, body: str, now: int) -> RevId:
-        """Edit as a client of this hub."""
-        now += self.skew
-        if self.tree.chains and not self.live():
-            base = None if not deleted else base
-        outcome = edits.apply_edit(self.tree, Edit(base, deleted, body.encode()), self.terms(now))
-        self.store(outcome, body, now)
-        assert outcome.rev is not None
-        return outcome.rev
-
-    def wake(self, now: int) -> None:
-        """Resolve again when the time that the core named has come."""
-        now += self.skew
-        if self.due is not None and self.due <= now:
-            self.store(edits.settle(self.tree, self.terms(now)), "", now)
-
-    def terms(self, now: int) -> Terms:
-        """Return the terms of a write."""
-        # A receipt serves as long as the client is heard of again and again; here: ten minutes.
-        self.receipts = {rev: ms for rev, ms in self.receipts.items() if now - ms < 10 * MINUTE}
-        return Terms(now, receipts=self.receipts, budget=lww.budget_left(self.spent, now))
-
-    def store(self, outcome: Outcome, body: str, now: int) -> None:
-        """Keep what the core says, through the stored form."""
-        if outcome.changed:
-            for one in outcome.stored:
-                self.bodies[one.rev] = body if one.body_of is None else self.bodies[one.body_of]
-                if not one.rev.hash.startswith(MARK) and one.rev not in self.parents:
-                    self.note_stamp(one.rev, outcome)
-        else:
-            assert outcome.tree == self.tree
-        self.tree = revtree.decode(revtree.encode(outcome.tree))
-        self.parents = {rev: node.parent for rev, node in self.tree.items()}
-        self.dead = {rev for rev, node in self.tree.items() if node.deleted}
-        self.due = outcome.due
-        self.spent += [now] * outcome.added
-        if not outcome.stopped:
-            assert lww.resolve(self.tree, now) == []
-
-    def note_stamp(self, rev: RevId, outcome: Outcome) -> None:
-        """Remember which revisions hubs have stamped."""
-        minted = rev == outcome.rev or any(one.rev == rev and one.body_of for one in outcome.stored)
-        if minted and stamp_of(rev) is not None:
-            self.stamps.add(rev)
 
 
 class Written(NamedTuple):
@@ -221,7 +68,7 @@ class LastWriterWins(RuleBasedStateMachine):
         self.user_writes(self.replicas[at], None, False)
         if everywhere:
             for replica in self.replicas:
-                self.send(self.replicas[at], replica, False, None)
+                self.send(self.replicas[at], replica)
 
     @rule(at=st.integers(0, 4), leaf=st.sampled_from([0, 0, 0, 1, 2]))
     def edit(self, at: int, leaf: int) -> None:
@@ -249,8 +96,8 @@ class LastWriterWins(RuleBasedStateMachine):
     @rule(pair=st.sampled_from(PAIRS))
     def synchronise(self, pair: tuple[int, int]) -> None:
         """Replicate in both directions."""
-        self.replicate(pair, False, None)
-        self.replicate(pair[::-1], False, None)
+        self.replicate(pair, False, None, True)
+        self.replicate(pair[::-1], False, None, True)
 
     @rule(at=st.integers(0, 4))
     def prune(self, at: int) -> None:
@@ -262,12 +109,21 @@ class LastWriterWins(RuleBasedStateMachine):
         pair=st.sampled_from(PAIRS),
         winner_only=st.booleans(),
         broken_after=st.sampled_from([None, None, None, 0, 1, 2]),
+        together=st.booleans(),
     )
-    def replicate(self, pair: tuple[int, int], winner_only: bool, broken_after: int | None) -> None:
+    def replicate(
+        self, pair: tuple[int, int], winner_only: bool, broken_after: int | None, together: bool
+    ) -> None:
         """Send what the other does not have; the line may break."""
         source, target = (self.replicas[number] for number in pair)
         if frozenset((source.name, target.name)) not in self.cut:
-            self.send(source, target, winner_only, broken_after)
+            self.send(
+                source,
+                target,
+                winner_only=winner_only,
+                broken_after=broken_after,
+                together=together,
+            )
 
     @rule(pair=st.sampled_from(PAIRS))
     def part_or_join(self, pair: tuple[int, int]) -> None:
@@ -304,7 +160,13 @@ class LastWriterWins(RuleBasedStateMachine):
         self.pass_time(7)
 
     def send(
-        self, source: Couch, target: Couch, winner_only: bool, broken_after: int | None
+        self,
+        source: Couch,
+        target: Couch,
+        *,
+        winner_only: bool = False,
+        broken_after: int | None = None,
+        together: bool = False,
     ) -> bool:
         """Replicate once, and say whether something was sent."""
         self.pass_time(1)
@@ -312,7 +174,9 @@ class LastWriterWins(RuleBasedStateMachine):
         wanted = [source.sent(rev) for rev in tips if rev not in target.parents][:broken_after]
         target.meet(source, self.now)
         for sent in wanted:
-            target.take(sent, source, self.now)
+            target.take(sent, source, self.now, alone=not together)
+        if together:
+            target.settle(self.now)
         self.learn(target)
         return bool(wanted)
 
@@ -338,7 +202,8 @@ class LastWriterWins(RuleBasedStateMachine):
             assert revtree.leaves(hub.tree) == tips
             assert all(tip in hub.bodies for tip in tips)
 
-    def teardown(self) -> None:
+    @rule()
+    def rest(self) -> None:
         """Heal everything, replicate until quiet, and judge."""
         if not self.writes:
             return
@@ -353,6 +218,10 @@ class LastWriterWins(RuleBasedStateMachine):
         assert len(first.live()) <= 1
         self.judge(first)
 
+    def teardown(self) -> None:
+        """Judge what the last steps left."""
+        self.rest()
+
     def heal(self) -> None:
         """Let time pass until no stamp is ahead, and replicate everything to everybody."""
         self.cut.clear()
@@ -362,7 +231,7 @@ class LastWriterWins(RuleBasedStateMachine):
             hub.skew = 0
         for _ in range(60):
             self.pass_time(HOUR)
-            sent = [self.send(*pair, False, None) for pair in permutations(self.replicas, 2)]
+            sent = [self.send(*pair) for pair in permutations(self.replicas, 2)]
             if not any(sent) and all(hub.due is None for hub in self.hubs):
                 return
         raise AssertionError("the replicas do not come to rest")
@@ -375,6 +244,9 @@ class LastWriterWins(RuleBasedStateMachine):
             assert live, f"dead, but {newest} was the newest"
             if newest.rev not in self.closed:
                 assert self.clock(live[0]) >= self.clock(newest.rev), f"{live[0]} beat {newest}"
+        elif newest.rev in self.stamps and live:
+            spared = self.origin(live[0])
+            assert spared not in self.stamps or self.clock(spared) > self.clock(newest.rev)
         if all(write.by_hub for write in self.writes) and newest.rev not in self.closed:
             winner = self.origin(live[0]) if live else None
             assert winner == (None if newest.deleted else newest.rev)

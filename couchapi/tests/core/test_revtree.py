@@ -159,7 +159,7 @@ def test_merging_holds_in_ten_thousand_histories() -> None:
     def history() -> list[Path]:
         return [
             tuple("".join(letters[: n + 1]) for n in range(len(letters)))
-            for _ in range(chance.randrange(9))
+            for _ in range(chance.randrange(7))
             for letters in [chance.choices("abx", k=chance.randrange(1, 8))]
         ]
 
