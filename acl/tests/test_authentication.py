@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from acl import store
 from acl.authentication import NOBODY, Caller, authenticate
-from acl.core import certs
+from acl.core import certs, keys
 from acl.core.certs import public_key_hash
 from acl.models import Principal
 
@@ -102,7 +102,7 @@ def test_a_leaf_that_is_known_goes_before_its_issuer() -> None:
 
 def test_a_device_of_the_owner_is_the_owner() -> None:
     owner = Person()
-    store.register_own(owner.hash, store.keys.key_hash(b"a"), store.keys.key_hash(b"b"))
+    store.register_own(owner.hash, keys.key_hash(b"a"), keys.key_hash(b"b"))
     caller = _caller(owner.device_der, owner.identity_der)
     assert (caller.name, caller.is_owner, caller.leaf_key) == ("owner", True, owner.device_hash)
     assert _caller(owner.identity_der).is_owner
@@ -110,7 +110,7 @@ def test_a_device_of_the_owner_is_the_owner() -> None:
 
 def test_a_revoked_device_is_a_stranger_though_the_owner_has_signed_it() -> None:
     owner = Person()
-    store.register_own(owner.hash, owner.device_hash, store.keys.key_hash(b"b"))
+    store.register_own(owner.hash, owner.device_hash, keys.key_hash(b"b"))
     assert _caller(owner.device_der, owner.identity_der).is_owner
     store.remove_principal("this device")
     caller = _caller(owner.device_der, owner.identity_der)
@@ -119,7 +119,7 @@ def test_a_revoked_device_is_a_stranger_though_the_owner_has_signed_it() -> None
 
 def test_what_a_revoked_device_has_signed_is_a_strangers() -> None:
     owner, lost = Person(), Person()
-    store.register_own(owner.hash, lost.hash, store.keys.key_hash(b"b"))
+    store.register_own(owner.hash, lost.hash, keys.key_hash(b"b"))
     assert _caller(lost.device_der, lost.identity_der).is_owner
     store.remove_principal("this device")
     assert _caller(lost.device_der, lost.identity_der).principal_id is None

@@ -1,0 +1,214 @@
+"""Principals, groups and the pages that may act for them.
+
+Names of principals and groups share one namespace, so a grant can name either.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.db import connection, transaction
+
+from acl.core import keys
+from acl.core.errors import AlreadyThere, BadName, NoSuchHolder, RefusedError
+from acl.models import AllowedOrigin, Group, Membership, Principal
+
+OWNER = "owner"
+_NAME = re.compile(r"[^\x00-\x1f/\x7f]{1,64}")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#@]+")
+
+
+def is_set_up() -> bool:
+    """Tell whether the tables are there: before the hub's first start they are not."""
+    return Principal._meta.db_table in connection.introspection.table_names()
+
+
+# -- principals ----------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def register_own(identity_key: str, device_key: str, owner_key: str) -> None:
+    """Note the owner's identity, this device and the owner's own client certificate."""
+    own = {
+        OWNER: (identity_key, Principal.Kind.OWNER),
+        "this device": (device_key, Principal.Kind.DEVICE),
+        "owner client": (owner_key, Principal.Kind.DEVICE),
+    }
+    for name, (key, kind) in own.items():
+        _register(name, key, kind)
+
+
+def _register(name: str, key: str, kind: str) -> None:
+    known = Principal.objects.filter(key=key).first()
+    if known is not None:
+        if known.kind != kind:
+            known.kind = kind
+            known.save()
+        return
+    named = Principal.objects.filter(name=name).first()
+    if named is None or named.kind != kind:
+        # Somebody may be called so already: nobody's key is ever replaced by ours.
+        free = name if named is None else f"{name} {keys.short_key(key)}"
+        Principal.objects.create(name=free, key=key, kind=kind)
+    else:
+        named.key = key
+        named.save()
+
+
+@transaction.atomic
+def add_principal(name: str, key: str, kind: str = Principal.Kind.FRIEND) -> Principal:
+    """Note a principal by its key; raises BadName, AlreadyThere."""
+    check_free(name)
+    known = Principal.objects.filter(key=key).first()
+    if known is not None:
+        raise AlreadyThere(f"This key is known already, as “{known.name}”.")
+    return Principal.objects.create(name=name, key=key, kind=kind)
+
+
+@transaction.atomic
+def remove_principal(name: str) -> bool:
+    """Forget a principal and its grants; False: it is a device, and revoked instead.
+
+    The owner's identity has signed the certificates of the owner's devices, so a device that is
+    forgotten would still be let in.  Raises NoSuchHolder, RefusedError.
+    """
+    principal = find_principal(name)
+    if principal.kind == Principal.Kind.OWNER:
+        raise RefusedError("This is your own identity: it cannot be removed.")
+    if principal.kind == Principal.Kind.DEVICE:
+        principal.revoked = True
+        principal.save()
+        return False
+    principal.delete()
+    return True
+
+
+def list_principals() -> list[Principal]:
+    """Return all, by name."""
+    return list(Principal.objects.order_by("name"))
+
+
+@transaction.atomic
+def allow_create_databases(name: str, allowed: bool = True) -> None:
+    """Let a principal make databases, or no longer."""
+    principal = find_principal(name)
+    principal.may_create_databases = allowed
+    principal.save()
+
+
+@transaction.atomic
+def allow_origin(name: str | None, origin: str) -> None:
+    """Let pages of `origin` use the hub with this principal's certificate; None: with any."""
+    principal = None if name is None else find_principal(name)
+    AllowedOrigin.objects.get_or_create(origin=check_origin(origin), principal=principal)
+
+
+@transaction.atomic
+def disallow_origin(name: str | None, origin: str) -> None:
+    """Refuse pages of `origin` again."""
+    principal = None if name is None else find_principal(name)
+    found = AllowedOrigin.objects.filter(origin=origin.lower(), principal=principal)
+    if not found:
+        raise NoSuchHolder(f"{origin} is not allowed.")
+    found.delete()
+
+
+def check_origin(origin: str) -> str:
+    """Return an origin as browsers send it; raises BadName."""
+    origin = origin.lower()
+    if not _ORIGIN.fullmatch(origin):
+        raise BadName("An origin looks like https://app.example, without a path.")
+    return origin
+
+
+def origins_by_principal() -> dict[int | None, list[str]]:
+    """Return the allowed origins of each principal's id; those for everybody stand at None."""
+    found: dict[int | None, list[str]] = {}
+    for one in AllowedOrigin.objects.order_by("origin"):
+        found.setdefault(one.principal_id, []).append(one.origin)
+    return found
+
+
+def find_principal(name: str) -> Principal:
+    """Return the principal of this name; raises NoSuchHolder."""
+    found = Principal.objects.filter(name=name).first()
+    if found is None:
+        raise NoSuchHolder(
+            f"There is no principal called “{name}”. See them with: manage.py principal list"
+        )
+    return found
+
+
+# -- groups --------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def add_group(name: str) -> Group:
+    """Make a group; raises BadName, AlreadyThere."""
+    check_free(name)
+    return Group.objects.create(name=name)
+
+
+@transaction.atomic
+def remove_group(name: str) -> None:
+    """Delete a group and its grants; its members stay."""
+    _find_group(name).delete()
+
+
+@transaction.atomic
+def add_member(group: str, name: str) -> None:
+    """Put a principal or a group into a group."""
+    holder = find_holder(name)
+    Membership.objects.get_or_create(group=_find_group(group), **_member(holder))
+
+
+@transaction.atomic
+def remove_member(group: str, name: str) -> None:
+    """Take a principal or a group out of a group."""
+    found = Membership.objects.filter(group=_find_group(group), **_member(find_holder(name)))
+    if not found:
+        raise NoSuchHolder(f"“{name}” is not in the group “{group}”.")
+    found.delete()
+
+
+def list_groups() -> list[tuple[str, list[str]]]:
+    """Return (name, names of its members), by name."""
+    groups = Group.objects.order_by("name").prefetch_related(
+        "memberships__principal", "memberships__subgroup"
+    )
+    return [
+        (group.name, sorted(str(one.principal or one.subgroup) for one in group.memberships.all()))
+        for group in groups
+    ]
+
+
+def find_holder(name: str) -> Principal | Group:
+    """Return who is called so, a principal or a group; raises NoSuchHolder."""
+    found = Principal.objects.filter(name=name).first() or Group.objects.filter(name=name).first()
+    if found is None:
+        raise NoSuchHolder(
+            f"Nobody is called “{name}”. Add a principal or a group of this name first."
+        )
+    return found
+
+
+def check_free(name: str) -> None:
+    """Raise BadName or AlreadyThere for a name that nobody can get."""
+    if not _NAME.fullmatch(name) or name != name.strip():
+        raise BadName("A name has 1 to 64 printable characters and no slash.")
+    if Principal.objects.filter(name=name).exists() or Group.objects.filter(name=name).exists():
+        raise AlreadyThere(f"“{name}” is taken. Choose another name.")
+
+
+def _find_group(name: str) -> Group:
+    found = Group.objects.filter(name=name).first()
+    if found is None:
+        raise NoSuchHolder(
+            f"There is no group called “{name}”. Make it with: manage.py group add NAME"
+        )
+    return found
+
+
+def _member(holder: Principal | Group) -> dict[str, Any]:
+    return {"principal" if isinstance(holder, Principal) else "subgroup": holder}
