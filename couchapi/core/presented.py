@@ -85,7 +85,7 @@ def members(
 
 def revisions(tree: RevTree, rev: RevId) -> dict[str, Any]:
     """Return `_revisions`: how deep `rev` stands, and the hashes from it to its root."""
-    return {"start": rev.pos, "ids": [one.hash for one in revtree.ancestry(tree, rev)]}
+    return {"start": rev.pos, "ids": revtree.hashes(tree, rev)}
 
 
 def _show(shown: dict[str, Any], name: str, revs: list[RevId]) -> None:

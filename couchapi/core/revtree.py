@@ -195,6 +195,14 @@ def ancestry(tree: RevTree, rev: RevId) -> list[RevId]:
     return path
 
 
+def hashes(tree: RevTree, rev: RevId) -> list[str]:
+    """The hashes of `ancestry`; for the winner of a tree that does not fork, read off its text."""
+    first = tree.chains[0]
+    if first.tip == rev and len(tree.chains) == 1:
+        return [line[1:] for line in first.lines.split("\n")]
+    return [one.hash for one in ancestry(tree, rev)]
+
+
 def latest(tree: RevTree, rev: RevId) -> list[RevId]:
     """The leaves that descend from `rev`, best first: what `latest=true` asks for."""
     tips = leaves(tree)
@@ -203,6 +211,9 @@ def latest(tree: RevTree, rev: RevId) -> list[RevId]:
 
 def missing(tree: RevTree, revs: Iterable[RevId]) -> list[RevId]:
     """Those of `revs` this tree has never heard of: what `_revs_diff` answers."""
+    if len(tree.chains) == 1:
+        holds = tree.chains[0].index
+        return [rev for rev in revs if holds(rev) < 0]
     return [rev for rev in revs if rev not in tree]
 
 
