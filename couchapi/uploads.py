@@ -16,7 +16,7 @@ from couchapi.core.ranges import ByteRange
 from couchapi.store import attachments
 from couchapi.store.attachments import CHUNK
 
-_BYTES_IN_A_TRANSACTION = 8 * CHUNK
+_CHUNKS_IN_A_TRANSACTION = 8
 
 
 class Upload:
@@ -27,7 +27,8 @@ class Upload:
         self.length = 0
         self._stored = 0
         self._md5 = hashlib.md5(usedforsecurity=False)
-        self._waiting = bytearray()
+        self._pieces: list[bytes] = []
+        self._chunks: list[bytes] = []
 
     @classmethod
     async def begin(cls, uploader: str) -> Upload:
@@ -39,20 +40,27 @@ class Upload:
         """Take the next bytes."""
         self._md5.update(piece)
         self.length += len(piece)
-        self._waiting += piece
-        if len(self._waiting) >= _BYTES_IN_A_TRANSACTION:
+        self._pieces.append(piece)
+        if sum(map(len, self._pieces)) >= CHUNK:
+            self._cut()
+        if len(self._chunks) >= _CHUNKS_IN_A_TRANSACTION:
             await self._store()
 
     async def end(self) -> str:
         """Store the rest, and return the digest."""
-        if self._waiting:
+        self._cut()
+        if self._chunks:
             await self._store()
         return attached.digest_text(self._md5.digest())
 
+    def _cut(self) -> None:
+        """Make a chunk of what has come; chunks may differ in size."""
+        if self._pieces:
+            self._chunks.append(b"".join(self._pieces))
+            self._pieces.clear()
+
     async def _store(self) -> None:
-        content = bytes(self._waiting)
-        self._waiting.clear()
-        pieces = [content[at : at + CHUNK] for at in range(0, len(content), CHUNK)]
+        pieces, self._chunks = self._chunks, []
         self._stored = await sql.write(
             partial(attachments.append, blob=self.blob, position=self._stored, pieces=pieces)
         )

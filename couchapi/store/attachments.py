@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from acl.sql import Sql
 
-CHUNK = 128 * 1024
+CHUNK = 64 * 1024
 """Bytes of a piece: large enough to be quick, small enough to wait for."""
 
 _SECONDS_TO_ADOPT = 24 * 3600
