@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 
 def _reference(to: type[models.Model], **options: Any) -> models.ForeignKey[Any, Any]:
@@ -19,6 +20,17 @@ def _reference(to: type[models.Model], **options: Any) -> models.ForeignKey[Any,
     """
     options.setdefault("db_index", False)
     return models.ForeignKey(to, models.DO_NOTHING, db_constraint=False, **options)
+
+
+class RowId(models.BigAutoField):
+    """A primary key that counts on from the largest one.
+
+    Django's own asks SQLite to remember, in a table more, which numbers were once used.
+    """
+
+    def db_type_suffix(self, connection: BaseDatabaseWrapper) -> str | None:
+        """Return what follows the type in CREATE TABLE."""
+        return None if connection.vendor == "sqlite" else super().db_type_suffix(connection)
 
 
 class Database(models.Model):
@@ -39,7 +51,7 @@ class Database(models.Model):
     purged_infos_limit = models.PositiveIntegerField(default=1000)
     doc_count = models.BigIntegerField(default=0)
     doc_del_count = models.BigIntegerField(default=0)
-    body_size = models.BigIntegerField(default=0, help_text="Bytes of bodies and attachments.")
+    body_size = models.BigIntegerField(default=0, help_text="Bytes of bodies.")
     security = models.TextField(default="{}", help_text="What _security was given, beyond ACLs.")
     dropped = models.BooleanField(
         default=False, help_text="Deleted; its rows go in the background."
@@ -53,6 +65,7 @@ class Database(models.Model):
 class Document(models.Model):
     """One document: its revision tree, and what lists of documents need of the winner."""
 
+    id = RowId(primary_key=True)
     database = _reference(Database)
     docid = models.TextField()
     seq = models.BigIntegerField()
@@ -91,6 +104,7 @@ class Document(models.Model):
 class Revision(models.Model):
     """The body of one revision."""
 
+    id = RowId(primary_key=True)
     document = _reference(Document)
     rev = models.TextField()
     body = models.BinaryField()
@@ -118,6 +132,7 @@ class Blob(models.Model):
 class BlobChunk(models.Model):
     """A piece of a blob: an attachment is never whole in memory."""
 
+    id = RowId(primary_key=True)
     blob = _reference(Blob)
     position = models.BigIntegerField(help_text="Offset of the first byte.")
     content = models.BinaryField()

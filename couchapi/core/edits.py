@@ -81,6 +81,8 @@ def apply_edit(tree: RevTree, edit: Edit, terms: Terms) -> Outcome:
     of several live leaves closes that leaf only (R6): the answer is then a prune, and the body of
     the leaf is kept instead of the given one.
     """
+    if not tree.chains and edit.base is None and not edit.deleted:
+        return _first(edit, terms)
     parent = _base(tree, edit)
     body_of = None
     if not terms.lww:
@@ -131,6 +133,17 @@ def settle(tree: RevTree, terms: Terms) -> Outcome:
     """
     outcome = _resolved(tree, revtree.winner(tree), (), terms, terms.receipts)
     return outcome._replace(changed=bool(outcome.added))
+
+
+def _first(edit: Edit, terms: Terms) -> Outcome:
+    """Begin a document: there is nothing to join, to stem or to resolve."""
+    if terms.lww:
+        ms = lww.next_ms(revtree.EMPTY, terms.now_ms)
+        rev = revid.mint(None, False, edit.body, edit.attachment_digests, ms)
+    else:
+        rev = revid.plain(None, False, edit.body, edit.attachment_digests)
+    tree = revtree.merge(revtree.EMPTY, (rev,))
+    return Outcome(tree, rev, True, (Stored(rev, False, None),))
 
 
 def _base(tree: RevTree, edit: Edit) -> RevId | None:

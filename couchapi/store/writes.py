@@ -8,15 +8,16 @@ core/edits.py; here it is loaded and saved.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from acl.core.errors import HubError
-from acl.sql import Sql
+from acl.sql import Row, Sql
 from couchapi.core import attached, edits, lww, revtree
 from couchapi.core.edits import Edit, Outcome, Terms
-from couchapi.core.errors import Conflict, MissingStub, NotFound
+from couchapi.core.errors import Conflict, NotFound
 from couchapi.core.incoming import Incoming, Inline, Uploaded
 from couchapi.core.revid import RevId
 from couchapi.core.revtree import RevTree
@@ -38,8 +39,7 @@ class Author(NamedTuple):
 OURSELVES = Author()
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """One document to write.
 
     `base` is the revision that an edit builds on.  With `path`, newest first, the write is a
@@ -67,8 +67,10 @@ def write(
     CouchDB (design/couch-api.md, "Errors").
     """
     batch = _Batch(sql, databases.lock(sql, db_name), author, now_ms)
-    batch.load({one.docid for one in writes})
+    several = [docid for docid, times in batch.load(one.docid for one in writes) if times > 1]
     written = [(one.docid, batch.take(one)) for one in writes]
+    for docid in several:
+        batch.settle(docid)
     batch.save()
     return written
 
@@ -132,14 +134,14 @@ class _Document:
     id: int
     docid: str
     tree: RevTree
-    is_new: bool
+    is_new: bool = True
     was_deleted: bool = False
     due: int | None = None
     resolved_from: int = 0
     resolver_count: int = 0
     changed: bool = False
-    given: dict[RevId, tuple[bytes, bytes | None]] = field(default_factory=dict)
-    copies: list[tuple[RevId, RevId]] = field(default_factory=list)
+    receipts: Mapping[RevId, int] | None = None
+    """When fresh revisions came, of a document that the batch names several times."""
 
     def budget(self, now_ms: int) -> int:
         """Return how many revisions the resolver may add now (rule R10)."""
@@ -163,40 +165,44 @@ class _Batch:
         self._author = author
         self._now_ms = now_ms
         self._documents: dict[str, _Document] = {}
+        self._given: list[tuple[int, str, bytes, bytes | None]] = []
+        self._copies: list[tuple[str, int, str]] = []
         self._size = 0
+        self._usual_terms = Terms(
+            now_ms=now_ms,
+            lww=database.conflict_policy == "lww",
+            revs_limit=database.revs_limit,
+            from_owner=author.is_owner,
+            recent_client=author.is_client,
+        )
 
-    def load(self, docids: Iterable[str]) -> None:
-        """Read the documents that exist, and make ready those that do not."""
-        asked = list(docids)
-        each, param = self._sql.each(asked)
+    def load(self, docids: Iterable[str]) -> Iterable[tuple[str, int]]:
+        """Read the documents that exist, make ready those that do not; return how often each."""
+        times = Counter(docids)
+        each, param = self._sql.each(list(times))
         rows = self._sql.all(
             "SELECT d.docid, d.id, d.tree, d.deleted, d.due, d.resolved_from, d.resolver_count"
             f" FROM {each} CROSS JOIN couchapi_document d"
             " WHERE d.database_id = %s AND d.docid = j.value",
             (param, self._database.id),
         )
-        for docid, number, tree, deleted, due_ms, resolved_from, count in rows:
-            self._documents[docid] = _Document(
-                number,
-                docid,
-                revtree.decode(tree),
-                False,
-                bool(deleted),
-                due_ms,
-                resolved_from,
-                count,
+        known = {row[0]: row for row in rows}
+        new_ids = iter(_new_ids(self._sql, len(times) - len(known)))
+        for docid in times:
+            row = known.get(docid)
+            self._documents[docid] = (
+                _Document(next(new_ids), docid, revtree.EMPTY) if row is None else _known(row)
             )
-        new = [docid for docid in asked if docid not in self._documents]
-        for docid, number in zip(new, _new_ids(self._sql, len(new)), strict=True):
-            self._documents[docid] = _Document(number, docid, revtree.EMPTY, True)
+        for docid, number in times.items() if len(times) < times.total() else ():
+            if number > 1:
+                self._documents[docid].receipts = {}
+        return times.items()
 
     def take(self, one: Write) -> RevId | HubError:
         """Apply one write; a refusal is returned, the batch goes on."""
         document = self._documents[one.docid]
         try:
             outcome = self._apply(document, one)
-        except MissingStub:
-            raise
         except HubError as refusal:
             return refusal
         if outcome.changed:
@@ -207,19 +213,29 @@ class _Batch:
     def settle(self, docid: str) -> None:
         """Let the resolver look again."""
         document = self._documents[docid]
-        outcome = edits.settle(document.tree, self._terms(document))
-        self._note(document, None, outcome)
+        terms = self._terms(document)
+        if document.receipts:
+            terms = terms._replace(receipts=document.receipts)
+        if not document.tree.chains:
+            return
+        outcome = edits.settle(document.tree, terms)
+        if outcome.changed or document.changed:
+            self._note(document, None, outcome)
+        elif outcome.due != document.due:
+            self._sql.execute(
+                "UPDATE couchapi_document SET due = %s WHERE id = %s", (outcome.due, document.id)
+            )
 
     def save(self) -> None:
         """Store what has changed, at the next sequence numbers."""
         changed = [one for one in self._documents.values() if one.changed]
         if not changed:
             return
-        self._save_bodies(changed)
+        self._save_bodies()
         seq = self._save_documents(changed)
         docs = deleted = 0
         for one in changed:
-            is_deleted = revtree.is_deleted(one.tree)
+            is_deleted = one.tree.chains[0].deleted
             docs += (not is_deleted) - (not one.is_new and not one.was_deleted)
             deleted += is_deleted - one.was_deleted
         databases.count(
@@ -227,94 +243,81 @@ class _Batch:
         )
 
     def _terms(self, document: _Document) -> Terms:
-        return Terms(
-            now_ms=self._now_ms,
-            lww=self._database.conflict_policy == "lww",
-            revs_limit=self._database.revs_limit,
-            from_owner=self._author.is_owner,
-            recent_client=self._author.is_client,
-            budget=document.budget(self._now_ms),
-        )
+        if not document.resolver_count:
+            return self._usual_terms
+        return self._usual_terms._replace(budget=document.budget(self._now_ms))
 
     def _apply(self, document: _Document, one: Write) -> Outcome:
+        terms = self._terms(document)
         if one.path is not None:
-            return edits.apply_path(document.tree, one.path, one.deleted, self._terms(document))
-        digests = self._digests(document, one) if one.attachments else ()
+            # The resolver comes once, after all that the batch brings of this document.
+            alone = document.receipts is None
+            return edits.apply_path(document.tree, one.path, one.deleted, terms, alone=alone)
+        digests = _digests(one.attachments) if one.attachments else ()
         edit = Edit(one.base, one.deleted, one.body, digests)
-        return edits.apply_edit(document.tree, edit, self._terms(document))
-
-    def _digests(self, document: _Document, one: Write) -> Sequence[str]:
-        """Name the attachments in the revision's id; a stub by what the client says it is."""
-        assert one.attachments is not None
-        return [
-            f"{name}:{each.digest}" if isinstance(each, Inline | Uploaded) else name
-            for name, each in sorted(one.attachments.items())
-        ]
+        return edits.apply_edit(document.tree, edit, terms)
 
     def _note(self, document: _Document, one: Write | None, outcome: Outcome) -> None:
         """Remember what has to be saved of a document."""
+        for rev, _, body_of in outcome.stored:
+            if body_of is not None:
+                self._copies.append((str(rev), document.id, str(body_of)))
+                continue
+            assert one is not None
+            kept = None
+            if one.attachments:
+                kept = self._keep_attachments(document, one.attachments, rev, outcome.tree)
+            self._given.append((document.id, str(rev), one.body, kept))
+            if document.receipts is not None and one.path and self._author.is_client:
+                document.receipts = {**document.receipts, rev: self._now_ms}
         document.changed = True
-        for stored in outcome.stored:
-            if stored.body_of is not None:
-                document.copies.append((stored.rev, stored.body_of))
-            else:
-                assert one is not None
-                kept = self._keep_attachments(document, one, stored.rev, outcome.tree)
-                document.given[stored.rev] = (one.body, attached.encode(kept))
         document.tree, document.due = outcome.tree, outcome.due
-        document.spend(outcome.added, self._now_ms)
+        if outcome.added:
+            document.spend(outcome.added, self._now_ms)
 
     def _keep_attachments(
-        self, document: _Document, one: Write, rev: RevId, tree: RevTree
-    ) -> Mapping[str, attached.Attached]:
-        if not one.attachments:
-            return {}
-        self._save_bodies([document])  # An edit of this batch may hold what a stub refers to.
+        self, document: _Document, given: Mapping[str, Incoming], rev: RevId, tree: RevTree
+    ) -> bytes | None:
+        self._save_bodies()  # An edit of this batch may hold what a stub refers to.
         ancestors = [str(each) for each in revtree.ancestry(tree, rev)[1:]]
-        return incoming.keep(
-            self._sql, one.attachments, document.id, ancestors, rev.pos, self._author, self._now_ms
+        return attached.encode(
+            incoming.keep(
+                self._sql, given, document.id, ancestors, rev.pos, self._author, self._now_ms
+            )
         )
 
-    def _save_bodies(self, changed: Sequence[_Document]) -> None:
+    def _save_bodies(self) -> None:
         """Store bodies, then the copies that the resolver wants."""
-        given = [
-            (document.id, str(rev), body, attachments)
-            for document in changed
-            for rev, (body, attachments) in document.given.items()
-        ]
-        copies = [
-            (str(rev), document.id, str(body_of))
-            for document in changed
-            for rev, body_of in document.copies
-        ]
-        for document in changed:
-            document.given.clear()
-            document.copies.clear()
-        self._size += sum(len(row[2]) for row in given)
+        given, self._given = self._given, []
+        copies, self._copies = self._copies, []
+        self._size += sum([len(row[2]) for row in given])
         if given:
             self._sql.many(
                 "INSERT INTO couchapi_revision (document_id, rev, body, attachments)"
                 " VALUES (%s, %s, %s, %s) ON CONFLICT (document_id, rev) DO NOTHING",
                 given,
             )
-        if copies:
-            self._sql.many(
+        for copy in copies:
+            row = self._sql.one(
                 "INSERT INTO couchapi_revision (document_id, rev, body, attachments)"
                 " SELECT document_id, %s, body, attachments FROM couchapi_revision"
-                " WHERE document_id = %s AND rev = %s ON CONFLICT (document_id, rev) DO NOTHING",
-                copies,
+                " WHERE document_id = %s AND rev = %s ON CONFLICT (document_id, rev) DO NOTHING"
+                " RETURNING length(body)",
+                copy,
             )
+            self._size += row[0] if row else 0
 
     def _save_documents(self, changed: Sequence[_Document]) -> int:
         seq = self._database.update_seq
         new, known = [], []
         for document in changed:
             seq += 1
+            chains = document.tree.chains
             row = (
                 seq,
-                str(revtree.winner(document.tree)),
-                revtree.is_deleted(document.tree),
-                len(document.tree.chains),
+                str(chains[0].tip),
+                chains[0].deleted,
+                len(chains),
                 revtree.encode(document.tree),
                 document.due,
                 document.resolved_from,
@@ -340,6 +343,21 @@ _UPDATE = (
     "UPDATE couchapi_document SET seq = %s, rev = %s, deleted = %s, leaf_count = %s, tree = %s,"
     " due = %s, resolved_from = %s, resolver_count = %s WHERE id = %s"
 )
+
+
+def _known(row: Row) -> _Document:
+    docid, number, tree, deleted, due_ms, resolved_from, count = row
+    return _Document(
+        number, docid, revtree.decode(tree), False, bool(deleted), due_ms, resolved_from, count
+    )
+
+
+def _digests(given: Mapping[str, Incoming]) -> Sequence[str]:
+    """Name the attachments in the revision's id; a stub by what the client says it is."""
+    return [
+        f"{name}:{one.digest}" if isinstance(one, Inline | Uploaded) else name
+        for name, one in sorted(given.items())
+    ]
 
 
 def _new_ids(sql: Sql, count: int) -> Sequence[int]:
