@@ -1,4 +1,6 @@
-"""What the CouchDB API answers when it cannot do what was asked: `{"error": word, "reason": reason}`.
+"""What the CouchDB API answers when it cannot do what was asked.
+
+Every such answer is `{"error": word, "reason": reason}`.
 
     HubError
     +-- CouchError

@@ -19,15 +19,24 @@ class Wanted(Protocol):
     """Which members beyond the body a client asked for (core/params.py, DocumentQuery)."""
 
     @property
-    def revs(self) -> bool: ...
+    def revs(self) -> bool:
+        """`_revisions`."""
+
     @property
-    def revs_info(self) -> bool: ...
+    def revs_info(self) -> bool:
+        """`_revs_info`."""
+
     @property
-    def conflicts(self) -> bool: ...
+    def conflicts(self) -> bool:
+        """`_conflicts`."""
+
     @property
-    def deleted_conflicts(self) -> bool: ...
+    def deleted_conflicts(self) -> bool:
+        """`_deleted_conflicts`."""
+
     @property
-    def local_seq(self) -> bool: ...
+    def local_seq(self) -> bool:
+        """`_local_seq`."""
 
 
 def document(

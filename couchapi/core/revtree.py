@@ -56,7 +56,7 @@ class Chain(NamedTuple):
     deleted: bool
     lines: str
 
-    def index(self, rev: RevId) -> int:
+    def line_of(self, rev: RevId) -> int:
         """Return how many lines above `rev` stand, -1 when this chain does not hold it."""
         steps = self.tip.pos - rev.pos
         if steps <= 0:
@@ -99,7 +99,7 @@ class RevTree(Mapping[RevId, Node]):
         return self.nodes()[rev]
 
     def __contains__(self, rev: object) -> bool:
-        return isinstance(rev, RevId) and any(chain.index(rev) >= 0 for chain in self.chains)
+        return isinstance(rev, RevId) and any(chain.line_of(rev) >= 0 for chain in self.chains)
 
     def __iter__(self) -> Iterator[RevId]:
         return iter(self.nodes())
@@ -212,7 +212,7 @@ def latest(tree: RevTree, rev: RevId) -> list[RevId]:
 def missing(tree: RevTree, revs: Iterable[RevId]) -> list[RevId]:
     """Those of `revs` this tree has never heard of: what `_revs_diff` answers."""
     if len(tree.chains) == 1:
-        holds = tree.chains[0].index
+        holds = tree.chains[0].line_of
         return [rev for rev in revs if holds(rev) < 0]
     return [rev for rev in revs if rev not in tree]
 
@@ -266,7 +266,7 @@ def decode(data: bytes) -> RevTree:
 
 def _holder(tree: RevTree, rev: RevId) -> tuple[Chain, int] | None:
     for chain in tree.chains:
-        index = chain.index(rev)
+        index = chain.line_of(rev)
         if index >= 0:
             return chain, index
     return None

@@ -46,7 +46,10 @@ def page(
         [*params, limit],
     )
     trees = _trees(sql, database_id, [row[0] for row in rows if row[4] > 1])
-    return [Change(*row[:3], bool(row[3]), row[4], trees.get(row[0])) for row in rows]
+    return [
+        Change(seq, docid, rev, bool(deleted), leaf_count, trees.get(seq))
+        for seq, docid, rev, deleted, leaf_count in rows
+    ]
 
 
 def of_documents(sql: Sql, database_id: int, since: int, docids: Sequence[str]) -> list[Change]:
@@ -57,7 +60,10 @@ def of_documents(sql: Sql, database_id: int, since: int, docids: Sequence[str]) 
         " WHERE d.database_id = %s AND d.docid = j.value AND d.seq > %s ORDER BY d.seq",
         (param, database_id, since),
     )
-    return [Change(*row[:3], bool(row[3]), *row[4:]) for row in rows]
+    return [
+        Change(seq, docid, rev, bool(deleted), leaf_count, tree)
+        for seq, docid, rev, deleted, leaf_count, tree in rows
+    ]
 
 
 def count_after(sql: Sql, database_id: int, seq: int, at_most: int) -> int:

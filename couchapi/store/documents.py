@@ -188,4 +188,5 @@ def _page(
 
 def _found(row: Row) -> Found:
     # SQLite has no booleans.
-    return Found(*row[:4], bool(row[4]), *row[5:])
+    number, docid, seq, rev, deleted, *rest = row
+    return Found(number, docid, seq, rev, bool(deleted), *rest)
