@@ -16,7 +16,6 @@ SQL text is written once for both: placeholders are `%s`.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import queue
 import sqlite3
@@ -31,11 +30,14 @@ from django.db import connections
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
+Announcement = tuple[Callable[..., None], tuple[Any, ...]]
+"""What is called after a commit, and with what."""
 
 _JOBS_IN_A_COMMIT = 64
 _POOL_THREADS = 4
 _TRIES_AFTER_A_DEADLOCK = 3
 _BUSY_SECONDS = 30
+_OF_DJANGO = ("cursor_factory", "context", "prepare_threshold")
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
@@ -52,7 +54,7 @@ class Sql:
     def __init__(self, connection: Any, vendor: str) -> None:
         self.vendor = vendor
         self._connection = connection
-        self._announcements: list[Callable[[], None]] = []
+        self._announcements: list[Announcement] = []
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> Any:
         """Send one statement and return its cursor."""
@@ -82,14 +84,26 @@ class Sql:
             return "json_each(%s) AS j", orjson.dumps(values).decode()
         return "unnest(%s::text[]) AS j(value)", list(values)
 
-    def after_commit(self, announce: Callable[[], None]) -> None:
-        """Call `announce` when this transaction is committed, never when it is rolled back."""
-        self._announcements.append(announce)
+    def after_commit(self, announce: Callable[..., None], *args: Any) -> None:
+        """Call `announce(*args)` when this transaction is committed, never when it is rolled back.
 
-    def take_announcements(self) -> list[Callable[[], None]]:
+        What several jobs of one commit announce alike is announced once.
+        """
+        self._announcements.append((announce, args))
+
+    def take_announcements(self) -> list[Announcement]:
         """Return what has to be announced, and forget it."""
         taken, self._announcements = self._announcements, []
         return taken
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction of SQLite is open: it ends some by itself (disk full)."""
+        return bool(self._connection.in_transaction)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
 
 
 async def write(job: Callable[[Sql], T]) -> T:
@@ -108,7 +122,7 @@ async def point(job: Callable[[Sql], T]) -> T:
     """Run `job`, which reads a few rows by an index, and return what it returns."""
     process = _process()
     if process.vendor == "sqlite":
-        return job(process.reader)
+        return process.glance(job)
     return await scan(job)
 
 
@@ -142,17 +156,18 @@ def _dialect(sql: str, vendor: str) -> str:
     return sql.replace("%s", "?") if vendor == "sqlite" else sql
 
 
-def _announce(announcements: Iterable[Callable[[], None]]) -> None:
-    for announce in announcements:
-        announce()
+def _announce(announcements: Iterable[Announcement]) -> None:
+    for announce, args in dict.fromkeys(announcements):
+        announce(*args)
 
 
 class _Process:
     """The connections of this process."""
 
     def __init__(self) -> None:
-        self._settings = connections["default"].settings_dict
         self.vendor = connections["default"].vendor
+        self._params = connections["default"].get_connection_params()
+        self._open: set[Sql] = set()
         self.pool = ThreadPoolExecutor(_POOL_THREADS, thread_name_prefix="sql")
         self._local = threading.local()
 
@@ -165,30 +180,12 @@ class _Process:
         return self.connect(read_only=True)
 
     def connect(self, *, read_only: bool = False) -> Sql:
-        if self.vendor == "sqlite":
-            connection: Any = sqlite3.connect(
-                self._settings["NAME"],
-                timeout=_BUSY_SECONDS,
-                isolation_level=None,
-                check_same_thread=False,
-                cached_statements=256,
-            )
-            for pragma in _PRAGMAS:
-                connection.execute(pragma)
-            if read_only:
-                connection.execute("PRAGMA query_only=ON")
-        else:
-            connection = psycopg.connect(
-                host=self._settings["HOST"] or None,
-                port=self._settings["PORT"] or None,
-                dbname=self._settings["NAME"],
-                user=self._settings["USER"] or None,
-                password=self._settings["PASSWORD"] or None,
-                autocommit=True,
-            )
-        return Sql(connection, self.vendor)
+        open_one = _open_sqlite if self.vendor == "sqlite" else _open_postgresql
+        sql = Sql(open_one(self._params, read_only), self.vendor)
+        self._open.add(sql)
+        return sql
 
-    def transact(self, job: Callable[[Sql], T]) -> tuple[T, list[Callable[[], None]]]:
+    def transact(self, job: Callable[[Sql], T]) -> tuple[T, list[Announcement]]:
         """Run `job` in a transaction of this thread; PostgreSQL may have to try again."""
         for left in reversed(range(_TRIES_AFTER_A_DEADLOCK)):
             try:
@@ -198,9 +195,8 @@ class _Process:
                     raise
         raise AssertionError("unreachable")
 
-    def _transact_once(self, job: Callable[[Sql], T]) -> tuple[T, list[Callable[[], None]]]:
-        sql = self._of_this_thread()
-        sql.execute("BEGIN IMMEDIATE" if self.vendor == "sqlite" else "BEGIN")
+    def _transact_once(self, job: Callable[[Sql], T]) -> tuple[T, list[Announcement]]:
+        sql = self._begin("BEGIN IMMEDIATE" if self.vendor == "sqlite" else "BEGIN")
         try:
             done = job(sql)
             sql.execute("COMMIT")
@@ -210,32 +206,75 @@ class _Process:
             raise
         return done, sql.take_announcements()
 
+    def glance(self, job: Callable[[Sql], T]) -> T:
+        """Run a reading job on the event loop's own connection to SQLite."""
+        self.reader.execute("BEGIN")
+        try:
+            return job(self.reader)
+        finally:
+            self.reader.execute("COMMIT")
+
     def snapshot(self, job: Callable[[Sql], T]) -> T:
-        sql = self._of_this_thread()
         repeatable = "BEGIN" if self.vendor == "sqlite" else "BEGIN ISOLATION LEVEL REPEATABLE READ"
-        sql.execute(repeatable)
+        sql = self._begin(repeatable)
         try:
             return job(sql)
         finally:
             self._roll_back(sql)
+
+    def _begin(self, statement: str) -> Sql:
+        """Begin a transaction on this thread's connection, on a new one if that was lost."""
+        sql: Sql | None = getattr(self._local, "sql", None)
+        if sql is not None:
+            try:
+                sql.execute(statement)
+                return sql
+            except psycopg.OperationalError:
+                # The server was restarted.  Nothing has been done, so nothing is done twice.
+                self._forget(sql)
+        sql = self._local.sql = self.connect()
+        sql.execute(statement)
+        return sql
 
     def _roll_back(self, sql: Sql) -> None:
         try:
             sql.execute("ROLLBACK")
         except (psycopg.OperationalError, sqlite3.OperationalError):
             # The server went away, or SQLite has rolled back by itself (disk full).
-            self._local.sql = None
+            self._forget(sql)
 
-    def _of_this_thread(self) -> Sql:
-        sql: Sql | None = getattr(self._local, "sql", None)
-        if sql is None:
-            sql = self._local.sql = self.connect()
-        return sql
+    def _forget(self, sql: Sql) -> None:
+        self._local.sql = None
+        self._open.discard(sql)
+        sql.close()
 
     def close(self) -> None:
         self.pool.shutdown(wait=True)
         if "writer" in self.__dict__:
             self.writer.close()
+        for sql in self._open:
+            sql.close()
+
+
+def _open_sqlite(params: dict[str, Any], read_only: bool) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        params["database"],
+        timeout=_BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+    )
+    for pragma in _PRAGMAS:
+        connection.execute(pragma)
+    if read_only:
+        connection.execute("PRAGMA query_only=ON")
+    return connection
+
+
+def _open_postgresql(params: dict[str, Any], read_only: bool) -> psycopg.Connection:
+    # Django's own cursors and types stay with Django.
+    given = {name: value for name, value in params.items() if name not in _OF_DJANGO}
+    return psycopg.connect(**given, autocommit=True)
 
 
 @functools.cache
@@ -252,7 +291,7 @@ class _Job(Generic[T]):
         self.future: asyncio.Future[T] = self.loop.create_future()
         self.result: T | None = None
         self.error: BaseException | None = None
-        self.announcements: list[Callable[[], None]] = []
+        self.announcements: list[Announcement] = []
 
     def run(self, sql: Sql) -> None:
         sql.execute("SAVEPOINT job")
@@ -265,9 +304,7 @@ class _Job(Generic[T]):
             sql.execute("ROLLBACK TO job")
         sql.execute("RELEASE job")
 
-    def deliver(self) -> None:
-        if self.error is None:
-            _announce(self.announcements)
+    def answer(self) -> None:
         if self.future.done():  # The request was cancelled; its write stands all the same.
             return
         if self.error is None:
@@ -298,10 +335,8 @@ class _Writer(threading.Thread):
         while (first := self._jobs.get()) is not None:
             batch = [first, *self._waiting()]
             self._commit(batch)
-            for job in batch:
-                # A loop that has closed has no request left that waits.
-                with contextlib.suppress(RuntimeError):
-                    job.loop.call_soon_threadsafe(job.deliver)
+            for loop in dict.fromkeys(job.loop for job in batch):
+                _hand_over(loop, [job for job in batch if job.loop is loop])
 
     def _waiting(self) -> Iterable[_Job[Any]]:
         for _ in range(_JOBS_IN_A_COMMIT - 1):
@@ -323,5 +358,22 @@ class _Writer(threading.Thread):
         except sqlite3.Error as error:
             for job in batch:
                 job.error = error
-            if self._sql._connection.in_transaction:
+            if self._sql.in_transaction:
                 self._sql.execute("ROLLBACK")
+
+
+def _hand_over(loop: asyncio.AbstractEventLoop, jobs: Sequence[_Job[Any]]) -> None:
+    try:
+        loop.call_soon_threadsafe(_deliver, jobs)
+    except RuntimeError:  # The loop has closed.  Nobody waits there, but others' feeds may.
+        _announce_all(jobs)
+
+
+def _deliver(jobs: Sequence[_Job[Any]]) -> None:
+    for job in jobs:
+        job.answer()
+    _announce_all(jobs)
+
+
+def _announce_all(jobs: Sequence[_Job[Any]]) -> None:
+    _announce([one for job in jobs if job.error is None for one in job.announcements])

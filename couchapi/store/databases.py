@@ -113,7 +113,7 @@ def drop(sql: Sql, name: str) -> None:
     )
     acl_store.forget_database(sql, name)
     note_event(sql, name, "deleted")
-    sql.after_commit(lambda: wakeups.announce(name))
+    sql.after_commit(wakeups.announce, name)
 
 
 def count(sql: Sql, database: DatabaseRow, *, seq: int, docs: int, deleted: int, size: int) -> None:
@@ -124,7 +124,7 @@ def count(sql: Sql, database: DatabaseRow, *, seq: int, docs: int, deleted: int,
         (seq, docs, deleted, size, database.id),
     )
     note_event(sql, database.name, "updated")
-    sql.after_commit(lambda: wakeups.announce(database.name))
+    sql.after_commit(wakeups.announce, database.name)
 
 
 def set_security(sql: Sql, name: str, security: bytes) -> None:
@@ -155,12 +155,16 @@ def note_event(sql: Sql, name: str, kind: str) -> None:
     if sql.vendor != "sqlite":
         # Numbers must be committed in their order; the lock ends with this transaction.
         sql.execute("SELECT pg_advisory_xact_lock(hashtext('couchapi_databaseevent'))")
-    sql.execute(
-        "INSERT INTO couchapi_databaseevent (name, seq, kind) SELECT %s, coalesce(max(seq), 0) + 1,"
-        " %s FROM couchapi_databaseevent WHERE TRUE"
-        " ON CONFLICT (name) DO UPDATE SET seq = excluded.seq, kind = excluded.kind",
-        (name, kind),
+    next_seq = "(SELECT coalesce(max(seq), 0) + 1 FROM couchapi_databaseevent)"
+    noted = sql.execute(
+        f"UPDATE couchapi_databaseevent SET seq = {next_seq}, kind = %s WHERE name = %s",
+        (kind, name),
     )
+    if not noted.rowcount:
+        sql.execute(
+            f"INSERT INTO couchapi_databaseevent (name, seq, kind) VALUES (%s, {next_seq}, %s)",
+            (name, kind),
+        )
 
 
 def events(sql: Sql, since: int, limit: int) -> list[tuple[int, str, str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import orjson
 
@@ -32,19 +33,19 @@ def purge(
     database = databases.lock(sql, db_name)
     seq = database.update_seq
     purge_seq = database.purge_seq
-    docs = deleted = 0
+    docs = deleted = freed = 0
     purged: dict[str, list[str]] = {}
     for docid, revs in asked.items():
-        gone, more_docs, more_deleted = _purge_one(sql, database, docid, revs, seq + 1)
-        purged[docid] = gone
-        if gone:
+        one = _purge_one(sql, database, docid, revs, seq + 1)
+        purged[docid] = list(one.revs)
+        if one.revs:
             seq, purge_seq = seq + 1, purge_seq + 1
-            docs, deleted = docs + more_docs, deleted + more_deleted
-            _note_purge(sql, database, purge_seq, docid, gone)
+            docs, deleted, freed = docs + one.docs, deleted + one.deleted, freed + one.freed
+            _note_purge(sql, database, purge_seq, docid, one.revs)
     sql.execute(
         "UPDATE couchapi_database SET purge_seq = %s WHERE id = %s", (purge_seq, database.id)
     )
-    databases.count(sql, database, seq=seq, docs=docs, deleted=deleted, size=0)
+    databases.count(sql, database, seq=seq, docs=docs, deleted=deleted, size=-freed)
     return databases.get(sql, db_name), purged
 
 
@@ -59,7 +60,10 @@ def purged_infos(sql: Sql, db_name: str) -> list[tuple[str, str, list[str]]]:
 
 
 def compact_slice(sql: Sql, db_name: str, after: str) -> str | None:
-    """Forget the bodies that no leaf needs, of the next documents; return the last, None at the end."""
+    """Forget the bodies that no leaf needs, of the documents after `after`.
+
+    Returns the last of them, None at the end.
+    """
     database = databases.lock(sql, db_name)
     rows = sql.all(
         "SELECT id, docid, tree FROM couchapi_document WHERE database_id = %s AND docid > %s"
@@ -91,24 +95,32 @@ def drop_slice(sql: Sql) -> bool:
     return True
 
 
+class _Purged(NamedTuple):
+    """What was purged, and the differences in live and deleted documents and in bytes."""
+
+    revs: Sequence[str] = ()
+    docs: int = 0
+    deleted: int = 0
+    freed: int = 0
+
+
 def _purge_one(
     sql: Sql, database: DatabaseRow, docid: str, revs: Sequence[RevId], seq: int
-) -> tuple[list[str], int, int]:
-    """Return what was purged, and the differences in live and deleted documents."""
+) -> _Purged:
     row = sql.one(
         "SELECT id, tree FROM couchapi_document WHERE database_id = %s AND docid = %s",
         (database.id, docid),
     )
     if row is None:
-        return [], 0, 0
+        return _Purged()
     tree = revtree.decode(row[1])
     rest, gone = revtree.without_leaves(tree, revs)
     if not gone:
-        return [], 0, 0
+        return _Purged()
     was_deleted = revtree.is_deleted(tree)
     if not rest.chains:
-        _remove_document(sql, row[0])
-        return [str(rev) for rev in gone], -(not was_deleted), -was_deleted
+        freed = _remove_document(sql, row[0])
+        return _Purged([str(rev) for rev in gone], -(not was_deleted), -was_deleted, freed)
     is_deleted = revtree.is_deleted(rest)
     sql.execute(
         "UPDATE couchapi_document SET seq = %s, rev = %s, deleted = %s, leaf_count = %s, tree = %s"
@@ -122,11 +134,12 @@ def _purge_one(
             row[0],
         ),
     )
-    _keep_only(sql, row[0], {str(rev) for rev in rest})
-    return [str(rev) for rev in gone], was_deleted - is_deleted, is_deleted - was_deleted
+    freed = _keep_only(sql, row[0], {str(rev) for rev in rest})
+    changed = is_deleted - was_deleted
+    return _Purged([str(rev) for rev in gone], -changed, changed, freed)
 
 
-def _note_purge(sql: Sql, database: DatabaseRow, seq: int, docid: str, revs: list[str]) -> None:
+def _note_purge(sql: Sql, database: DatabaseRow, seq: int, docid: str, revs: Sequence[str]) -> None:
     sql.execute(
         "INSERT INTO couchapi_purge (database_id, seq, uuid, docid, revs)"
         " VALUES (%s, %s, %s, %s, %s)",
@@ -172,8 +185,13 @@ def _blobs(text: bytes | None) -> list[int]:
     return [one.blob for one in attached.decode(text).values()]
 
 
-def _remove_document(sql: Sql, document_id: int) -> None:
+def _remove_document(sql: Sql, document_id: int) -> int:
+    """Remove everything of a document, and return how many bytes of bodies that was."""
     blobs = sql.all("SELECT id FROM couchapi_blob WHERE document_id = %s", (document_id,))
     attachments.remove(sql, [row[0] for row in blobs])
-    sql.execute("DELETE FROM couchapi_revision WHERE document_id = %s", (document_id,))
+    gone = sql.all(
+        "DELETE FROM couchapi_revision WHERE document_id = %s RETURNING length(body)",
+        (document_id,),
+    )
     sql.execute("DELETE FROM couchapi_document WHERE id = %s", (document_id,))
+    return sum(row[0] for row in gone)

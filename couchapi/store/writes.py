@@ -121,8 +121,23 @@ def due(sql: Sql, now_ms: int, limit: int) -> list[tuple[str, str]]:
     """Return up to `limit` documents (database name, docid) that have to be settled."""
     rows = sql.all(
         "SELECT b.name, d.docid FROM couchapi_document d JOIN couchapi_database b"
-        " ON b.id = d.database_id WHERE d.due IS NOT NULL AND d.due <= %s AND NOT b.dropped LIMIT %s",
+        " ON b.id = d.database_id"
+        " WHERE d.due IS NOT NULL AND d.due <= %s AND NOT b.dropped LIMIT %s",
         (now_ms, limit),
+    )
+    return [(name, docid) for name, docid in rows]
+
+
+def stopped(sql: Sql, now_ms: int, limit: int) -> list[tuple[str, str]]:
+    """Return up to `limit` documents (database name, docid) that the resolver has given up on.
+
+    It spent its revisions of this hour there, and looks again when the hour is over (rule R10).
+    """
+    rows = sql.all(
+        "SELECT b.name, d.docid FROM couchapi_document d JOIN couchapi_database b"
+        " ON b.id = d.database_id WHERE d.due IS NOT NULL AND d.due > %s"
+        " AND d.resolver_count >= %s AND NOT b.dropped LIMIT %s",
+        (now_ms, lww.BUDGET, limit),
     )
     return [(name, docid) for name, docid in rows]
 
