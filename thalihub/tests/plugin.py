@@ -33,6 +33,8 @@ def pytest_load_initial_conftests() -> None:
     os.environ["HUB_DATA"] = _data.name
     for name in ("DATABASE_URL", "REDIS_URL", "HUB_CONFLICT_POLICY"):
         os.environ.pop(name, None)
+    if url := os.environ.get("HUB_TEST_DATABASE_URL"):
+        os.environ["DATABASE_URL"] = url  # thalihub/tests/test_postgres.py says so.
 
 
 def pytest_configure(config: pytest.Config) -> None:
