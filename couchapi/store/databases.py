@@ -113,7 +113,6 @@ def drop(sql: Sql, name: str) -> None:
     )
     acl_store.forget_database(sql, name)
     note_event(sql, name, "deleted")
-    sql.after_commit(wakeups.announce, name)
 
 
 def count(sql: Sql, database: DatabaseRow, *, seq: int, docs: int, deleted: int, size: int) -> None:
@@ -124,7 +123,6 @@ def count(sql: Sql, database: DatabaseRow, *, seq: int, docs: int, deleted: int,
         (seq, docs, deleted, size, database.id),
     )
     note_event(sql, database.name, "updated")
-    sql.after_commit(wakeups.announce, database.name)
 
 
 def set_security(sql: Sql, name: str, security: bytes) -> None:
@@ -151,7 +149,8 @@ def set_purged_infos_limit(sql: Sql, name: str, limit: int) -> None:
 
 
 def note_event(sql: Sql, name: str, kind: str) -> None:
-    """Put the database's last event at the end of _db_updates."""
+    """Put the database's last event at the end of _db_updates, and wake who waits for it."""
+    sql.after_commit(wakeups.announce, name)
     if sql.vendor != "sqlite":
         # Numbers must be committed in their order; the lock ends with this transaction.
         sql.execute("SELECT pg_advisory_xact_lock(hashtext('couchapi_databaseevent'))")
