@@ -16,6 +16,8 @@ from acl.core.errors import KeyFormatError
 from acl.models import Principal
 from acl.snapshot import current
 
+_LARGEST_REMEMBERED = 8 * 1024
+
 OWNERS = frozenset({Principal.Kind.OWNER.value, Principal.Kind.DEVICE.value})
 
 
@@ -58,9 +60,18 @@ async def authenticate(leaf: bytes | None, others: Sequence[bytes] = ()) -> Call
     )
 
 
-@functools.lru_cache(maxsize=1024)
 def _verified_keys(leaf: bytes, others: tuple[bytes, ...]) -> tuple[str, ...]:
+    # A stranger may append 100 KB to each connection: such a chain is read, but not remembered.
+    if len(leaf) + sum(map(len, others)) > _LARGEST_REMEMBERED:
+        return _read_keys(leaf, others)
+    return _remembered_keys(leaf, others)
+
+
+def _read_keys(leaf: bytes, others: tuple[bytes, ...]) -> tuple[str, ...]:
     try:
         return tuple(certs.verified_keys(leaf, others))
     except KeyFormatError:
         return ()
+
+
+_remembered_keys = functools.lru_cache(maxsize=1024)(_read_keys)

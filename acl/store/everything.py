@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -100,6 +101,7 @@ def _members(groups: Mapping[int, set[int]], group_id: int) -> list[int]:
     return [principal for principal, held in groups.items() if group_id in held]
 
 
+@functools.lru_cache(maxsize=1024)  # Thousands of lines are alike: one for each database.
 def _record(read: bool, write: bool, admin: bool, view: str, selector: str) -> GrantRecord:
     return GrantRecord(
         bool(read), bool(write), bool(admin), view, json.loads(selector) if selector else None

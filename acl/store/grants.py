@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
+import orjson
 from django.db import transaction
 
 from acl.core.errors import BadName, NoSuchHolder
@@ -15,6 +15,7 @@ from acl.sql import Sql
 from acl.store.people import find_holder
 
 _LARGEST_SELECTOR = 16 * 1024
+_DEEPEST_SELECTOR = 100
 _FULL = "a.read AND a.\"write\" AND a.view = '' AND a.selector = ''"
 
 
@@ -31,13 +32,16 @@ def add_grant(
 ) -> Grant:
     """Grant rights, on top of those that the holder has for the same view and selector."""
     check_grant(read=read, write=write, admin=admin, view=view, selector=selector)
-    holder = _holder(find_holder(name))
-    grant, _ = Grant.objects.get_or_create(
-        database=db_name, view=view, selector=check_selector(selector), **holder
-    )
-    grant.read, grant.write = grant.read or read, grant.write or write
-    grant.admin = grant.admin or admin
+    line = {"database": db_name, "view": view, "selector": check_selector(selector)}
+    line |= _holder(find_holder(name))
+    grant = Grant(**line, read=read, write=write, admin=admin)
+    # There may be two: a line of its own, and one that `_security` has put beside it.
+    for held in Grant.objects.filter(**line).order_by("-id"):
+        grant.read, grant.write = grant.read or held.read, grant.write or held.write
+        grant.admin = grant.admin or held.admin
+        grant.pk = held.pk
     grant.save()
+    Grant.objects.filter(**line).exclude(pk=grant.pk).delete()
     return grant
 
 
@@ -83,12 +87,23 @@ def check_selector(text: str) -> str:
     if not text:
         return ""
     try:
-        value = json.loads(text)
-    except ValueError:
+        # Not the standard library: it takes numbers and letters that no document can hold.
+        value = orjson.loads(text) if len(text) <= _LARGEST_SELECTOR else None
+    except orjson.JSONDecodeError:
         value = None
-    if not isinstance(value, dict) or len(text) > _LARGEST_SELECTOR:
-        raise BadName('A selector is a JSON object, such as {"type": "photo"}.')
+    if not isinstance(value, dict):
+        raise BadName('A selector is a JSON object of at most 16 KB, such as {"type": "photo"}.')
+    if _is_deep(value):
+        raise BadName(f"A selector has at most {_DEEPEST_SELECTOR} levels.")
     return json.dumps(value, sort_keys=True)
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(_DEEPEST_SELECTOR):
+        members = [one.values() if isinstance(one, dict) else one for one in level]
+        level = [one for within in members for one in within if isinstance(one, dict | list)]
+    return bool(level)
 
 
 def _holder(holder: Principal | Group) -> dict[str, Any]:
@@ -102,10 +117,19 @@ def add_grant_in(
     sql: Sql, db_name: str, principal_id: int, *, read: bool, write: bool, admin: bool
 ) -> None:
     """Grant rights to the application that makes a database."""
+    line = (db_name, principal_id)
+    widened = sql.execute(
+        'UPDATE acl_grant SET read = (read OR %s), "write" = ("write" OR %s),'
+        " admin = (admin OR %s) WHERE database = %s AND principal_id = %s"
+        " AND view = '' AND selector = ''",
+        (read, write, admin, *line),
+    )
+    if widened.rowcount:
+        return
     sql.execute(
         'INSERT INTO acl_grant (database, principal_id, group_id, read, "write", admin, view,'
         " selector) VALUES (%s, %s, NULL, %s, %s, %s, '', '')",
-        (db_name, principal_id, read, write, admin),
+        (*line, read, write, admin),
     )
 
 
@@ -151,18 +175,16 @@ def _holders_in(sql: Sql, members: Members) -> list[tuple[int | None, int | None
     """Return (principal, group) of each name and role."""
     found: list[tuple[int | None, int | None]] = []
     for name in members.names:
-        row = sql.one(
-            "SELECT id FROM acl_principal WHERE name = %s OR key = %s",
-            (name, name.removeprefix("sha256:")),
-        )
-        found.append((_known(row, name), None))
+        named = "SELECT id FROM acl_principal WHERE name = %s OR key = %s"
+        found.append((_known(sql, named, name, name.removeprefix("sha256:")), None))
     for role in members.roles:
-        row = sql.one("SELECT id FROM acl_group WHERE name = %s", (role,))
-        found.append((None, _known(row, role)))
+        found.append((None, _known(sql, "SELECT id FROM acl_group WHERE name = %s", role)))
     return found
 
 
-def _known(row: Sequence[Any] | None, name: str) -> int:
+def _known(sql: Sql, named: str, name: str, *keys: str) -> int:
+    # PostgreSQL takes no NUL, not even to look for it.
+    row = None if "\0" in name else sql.one(named, (name, *keys))
     if row is None:
         raise NoSuchHolder(f"Nobody is called “{name}”. Add a principal or a group first.")
     return int(row[0])

@@ -15,7 +15,9 @@ from acl.core.errors import AlreadyThere, BadName, NoSuchHolder, RefusedError
 from acl.models import AllowedOrigin, Group, Membership, Principal
 
 OWNER = "owner"
-_NAME = re.compile(r"[^\x00-\x1f/\x7f]{1,64}")
+_LONGEST_NAME = 64
+# Persian and several scripts of India need them, and so do some emoji.
+_JOINERS = str.maketrans("", "", "\u200c\u200d")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#@]+")
 
 
@@ -62,7 +64,10 @@ def add_principal(name: str, key: str, kind: str = Principal.Kind.FRIEND) -> Pri
     check_free(name)
     known = Principal.objects.filter(key=key).first()
     if known is not None:
-        raise AlreadyThere(f"This key is known already, as “{known.name}”.")
+        raise AlreadyThere(
+            f"This key is known already, as “{known.name}”{' (revoked)' if known.revoked else ''}. "
+            "Use that name, or change it on the admin's pages."
+        )
     return Principal.objects.create(name=name, key=key, kind=kind)
 
 
@@ -101,7 +106,10 @@ def allow_create_databases(name: str, allowed: bool = True) -> None:
 def allow_origin(name: str | None, origin: str) -> None:
     """Let pages of `origin` use the hub with this principal's certificate; None: with any."""
     principal = None if name is None else find_principal(name)
-    AllowedOrigin.objects.get_or_create(origin=check_origin(origin), principal=principal)
+    line = {"origin": check_origin(origin), "principal": principal}
+    # For everybody the table may hold it twice: to SQL, one NULL is not another.
+    if not AllowedOrigin.objects.filter(**line).exists():
+        AllowedOrigin.objects.create(**line)
 
 
 @transaction.atomic
@@ -110,7 +118,7 @@ def disallow_origin(name: str | None, origin: str) -> None:
     principal = None if name is None else find_principal(name)
     found = AllowedOrigin.objects.filter(origin=origin.lower(), principal=principal)
     if not found:
-        raise NoSuchHolder(f"{origin} is not allowed.")
+        raise NoSuchHolder(f"{origin} is not allowed. See which are with: manage.py principal list")
     found.delete()
 
 
@@ -168,7 +176,9 @@ def remove_member(group: str, name: str) -> None:
     """Take a principal or a group out of a group."""
     found = Membership.objects.filter(group=_find_group(group), **_member(find_holder(name)))
     if not found:
-        raise NoSuchHolder(f"“{name}” is not in the group “{group}”.")
+        raise NoSuchHolder(
+            f"“{name}” is not in the group “{group}”. See who is with: manage.py group list"
+        )
     found.delete()
 
 
@@ -195,7 +205,9 @@ def find_holder(name: str) -> Principal | Group:
 
 def check_free(name: str) -> None:
     """Raise BadName or AlreadyThere for a name that nobody can get."""
-    if not _NAME.fullmatch(name) or name != name.strip():
+    shown = name.translate(_JOINERS)
+    is_plain = bool(shown) and shown.isprintable() and "/" not in shown
+    if not is_plain or name != name.strip() or len(name) > _LONGEST_NAME:
         raise BadName("A name has 1 to 64 printable characters and no slash.")
     if Principal.objects.filter(name=name).exists() or Group.objects.filter(name=name).exists():
         raise AlreadyThere(f"“{name}” is taken. Choose another name.")
