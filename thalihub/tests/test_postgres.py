@@ -1,0 +1,89 @@
+"""On PostgreSQL the stores keep the same contract, and a hub serves from it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from thalihub.tests.hubprocess import SOURCE, HubProcess
+from thalihub.tests.postgres import PostgresServer
+
+pytestmark = [pytest.mark.requires_postgres, pytest.mark.slow]
+
+CONTRACT = [
+    "couchapi/tests/store",
+    "acl/tests/test_sql.py",
+    "acl/tests/test_store.py",
+    "acl/tests/test_version.py",
+    "acl/tests/test_gate.py",
+    "couchapi/tests/test_tasks.py",
+]
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServer]:
+    """A running server."""
+    with PostgresServer() as server:
+        yield server
+
+
+def test_the_stores_keep_their_contract(postgres: PostgresServer) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *CONTRACT],
+        cwd=SOURCE,
+        env=os.environ | {"HUB_TEST_DATABASE_URL": postgres.url},
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+
+
+def test_a_hub_serves_from_it_and_survives_its_restart(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE served")
+    url = postgres.url.replace("/postgres", "/served")
+    with HubProcess(tmp_path, DATABASE_URL=url) as hub, hub.client(hub.owner) as owner:
+        assert owner.put("/shelf").status_code == 201
+        made = owner.put("/shelf/ä", json={"text": "\u0000", "number": 1e2})
+        assert made.status_code == 201, made.text
+        found = owner.get("/shelf/ä").json()
+        assert (found["text"], found["_rev"]) == ("\u0000", made.json()["rev"])
+        assert _shown_while_waiting(hub) == "b"
+        assert not (hub.data / "hub.sqlite3").exists()
+
+        postgres.stop()
+        assert owner.get("/shelf/ä").status_code >= 500
+        postgres.start()
+
+        assert owner.get("/shelf/ä").json() == found
+        rows = owner.get("/shelf/_changes").json()["results"]
+        assert [row["id"] for row in rows] == ["ä", "b"]
+        for docid in "cde":
+            assert owner.put(f"/shelf/{docid}", json={}).status_code == 201
+
+
+def _shown_while_waiting(hub: HubProcess) -> str:
+    """Return the id that a feed shows which was already waiting when it was written."""
+    query = {"feed": "continuous", "since": "now", "heartbeat": "100"}
+    with (
+        hub.client(hub.owner) as reader,
+        hub.client(hub.owner) as writer,
+        reader.stream("GET", "/shelf/_changes", params=query) as feed,
+    ):
+        lines = feed.iter_lines()
+        assert next(lines) == "", "the feed does not wait"
+        assert writer.put("/shelf/b", json={}).status_code == 201
+        row = json.loads(next(line for line in lines if line))
+        return str(row["id"])
