@@ -111,11 +111,8 @@ async def write(job: Callable[[Sql], T]) -> T:
     process = _process()
     if process.vendor == "sqlite":
         return await process.writer.submit(job)
-    done, announcements = await asyncio.get_running_loop().run_in_executor(
-        process.pool, process.transact, job
-    )
-    _announce(announcements)
-    return done
+    # A request that is cancelled meanwhile does not take the announcement with it.
+    return await asyncio.get_running_loop().run_in_executor(process.pool, write_sync, job)
 
 
 async def point(job: Callable[[Sql], T]) -> T:
