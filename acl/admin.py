@@ -104,6 +104,15 @@ def _checked(check: Any, *args: Any, **kwargs: Any) -> Any:
         raise ValidationError(error.reason) from error
 
 
+class AllowedOriginInline(admin.TabularInline):
+    """The web pages that may act for the principal."""
+
+    model = AllowedOrigin
+    form = AllowedOriginForm
+    fields = ["origin"]
+    extra = 0
+
+
 @admin.register(Principal)
 class PrincipalAdmin(admin.ModelAdmin):
     """People, devices, applications."""
@@ -113,6 +122,7 @@ class PrincipalAdmin(admin.ModelAdmin):
     list_filter = ["kind", "revoked", "may_create_databases"]
     search_fields = ["name", "key"]
     readonly_fields = ["key_text", "created_at"]
+    inlines = [AllowedOriginInline]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Principal | None = None) -> list[str]:
         """Keep the key of somebody who is known: another key is somebody else."""

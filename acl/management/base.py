@@ -52,6 +52,8 @@ class SubcommandsCommand(BaseCommand):
             action(options)
         except HubError as error:
             raise CommandError(error.reason) from error
+        except UnicodeEncodeError as error:  # Arguments are bytes; these are no text.
+            raise CommandError("A name has to be UTF-8. Check this terminal's locale.") from error
 
     def say(self, sentence: str) -> None:
         """Print what was done."""

@@ -16,6 +16,7 @@ from acl.tests.conftest import key
 
 ADMIN = "/admin/acl"
 NO_MEMBERS = {"memberships-TOTAL_FORMS": "0", "memberships-INITIAL_FORMS": "0"}
+NO_ORIGINS = {"allowedorigin_set-TOTAL_FORMS": "0", "allowedorigin_set-INITIAL_FORMS": "0"}
 
 
 @pytest.fixture
@@ -46,7 +47,14 @@ def _errors(answer: Any) -> str:
 
 
 def _person(**fields: str) -> dict[str, str]:
-    return {"name": "anna", "key": key_text(key("anna")), "kind": "friend"} | fields
+    return {"name": "anna", "key": key_text(key("anna")), "kind": "friend"} | NO_ORIGINS | fields
+
+
+def _with_origin(origin: str) -> dict[str, str]:
+    return _person() | {
+        "allowedorigin_set-TOTAL_FORMS": "1",
+        "allowedorigin_set-0-origin": origin,
+    }
 
 
 def test_a_person_is_added_by_the_key_text_that_they_read_out(browser: Client) -> None:
@@ -80,6 +88,16 @@ def test_the_key_of_somebody_who_is_known_stays(browser: Client) -> None:
     assert (anna.name, anna.key) == ("anne", key("anna"))
 
 
+def test_a_person_is_added_with_the_pages_that_may_act_for_it(browser: Client) -> None:
+    wrong = _post(browser, "principal/add/", **_with_origin("https://app.example/path"))
+    assert "origin looks like" in wrong.content.decode()
+    assert not Principal.objects.exists()
+    right = _post(browser, "principal/add/", **_with_origin("https://App.example"))
+    assert right.status_code == 302
+    anna = Principal.objects.get(name="anna")
+    assert store.origins_by_principal() == {anna.pk: ["https://app.example"]}
+
+
 def test_the_owner_and_devices_cannot_be_deleted(browser: Client) -> None:
     store.register_own(key("identity"), key("device"), key("client"))
     for one in Principal.objects.all():
@@ -94,7 +112,7 @@ def test_a_device_can_be_revoked_and_the_owner_not(browser: Client) -> None:
     store.register_own(key("identity"), key("device"), key("client"))
     for name in ("this device", "owner"):
         one = Principal.objects.get(name=name)
-        fields = {"name": name, "kind": one.kind, "revoked": "on"}
+        fields = {"name": name, "kind": one.kind, "revoked": "on"} | NO_ORIGINS
         assert _post(browser, f"principal/{one.pk}/change/", **fields).status_code == 302
     assert list(Principal.objects.filter(revoked=True).values_list("name")) == [("this device",)]
 

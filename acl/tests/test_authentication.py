@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from acl import store
+from acl import authentication, store
 from acl.authentication import NOBODY, Caller, authenticate
 from acl.core import certs, keys
 from acl.core.certs import public_key_hash
@@ -62,6 +62,17 @@ def test_an_unknown_certificate_is_a_strangers() -> None:
     assert caller.has_certificate
     assert (caller.principal_id, caller.name, caller.is_owner) == (None, "", False)
     assert caller.leaf_key == anna.device_hash
+
+
+def test_a_long_chain_is_read_but_not_remembered() -> None:
+    anna = Person()
+    store.add_principal("anna", anna.hash)
+    before = authentication._remembered_keys.cache_info().currsize
+    appended = (anna.identity_der, *(bytes([n]) * 2_000 for n in range(8)))
+    assert _caller(anna.device_der, *appended).name == "anna"
+    assert authentication._remembered_keys.cache_info().currsize == before
+    assert _caller(anna.device_der, anna.identity_der).name == "anna"
+    assert authentication._remembered_keys.cache_info().currsize == before + 1
 
 
 def test_bytes_that_are_no_certificate_prove_nothing() -> None:

@@ -220,6 +220,11 @@ def test_groups_are_made_filled_listed_emptied_and_deleted() -> None:
     assert run("group", "list") == "all: nobody\n"
 
 
+def test_a_name_that_is_no_text_is_refused() -> None:
+    for arguments in (("principal", "remove", "\udcff"), ("group", "add", "\udcff")):
+        assert "name" in refused(*arguments)
+
+
 def test_groups_refuse_in_whole_sentences() -> None:
     run("group", "add", "family")
     assert "taken" in refused("group", "add", "family")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 
+import orjson
 import pytest
 
 from acl import sql, store
 from acl.core.errors import AlreadyThere, BadName, NoSuchHolder, RefusedError
-from acl.models import Grant, Principal
+from acl.models import AllowedOrigin, Grant, Principal
 from acl.tests.conftest import key
 
 pytestmark = pytest.mark.usefixtures("acls")
@@ -41,12 +42,41 @@ def test_a_name_or_key_that_is_taken_is_refused() -> None:
         store.add_group("anna")
 
 
-@pytest.mark.parametrize("name", ["", " anna", "anna ", "a/b", "a\nb", "a\0b", "x" * 65])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        " anna",
+        "anna ",
+        "a/b",
+        "a\nb",
+        "a\0b",
+        "x" * 65,
+        "a\u202eb",
+        "a\u2028b",
+        "\u200d",
+        "\udcff",
+    ],
+)
 def test_a_name_that_would_mislead_is_refused(name: str) -> None:
     with pytest.raises(BadName):
         store.add_principal(name, key("anna"))
     with pytest.raises(BadName):
         store.add_group(name)
+
+
+@pytest.mark.parametrize("name", ["Anna B.", "Ærø", "安娜", "نرم‌افزار", "👩‍🚀", "x" * 64])
+def test_a_name_of_any_script_is_taken(name: str) -> None:
+    assert store.add_principal(name, key("anna")).name == name
+
+
+def test_a_key_that_is_known_is_refused_with_the_name_that_it_has() -> None:
+    store.register_own(key("identity"), key("device"), key("client"))
+    with pytest.raises(AlreadyThere, match="“this device”[.]"):
+        store.add_principal("anna", key("device"))
+    store.remove_principal("this device")
+    with pytest.raises(AlreadyThere, match="“this device” .revoked.[.]"):
+        store.add_principal("anna", key("device"))
 
 
 def test_a_removed_principal_leaves_no_grant_behind() -> None:
@@ -107,6 +137,14 @@ def test_an_origin_is_kept_as_browsers_send_it() -> None:
     assert store.origins_by_principal() == {}
     with pytest.raises(NoSuchHolder):
         store.disallow_origin("anna", "https://app.example:8443")
+
+
+def test_an_origin_that_stands_twice_for_everybody_is_one() -> None:
+    for _ in range(2):
+        AllowedOrigin.objects.create(origin="https://app.example", principal=None)
+    store.allow_origin(None, "https://app.example")
+    store.disallow_origin(None, "https://app.example")
+    assert store.origins_by_principal() == {}
 
 
 @pytest.mark.parametrize(
@@ -184,6 +222,11 @@ def test_a_view_and_a_selector_are_grants_of_their_own() -> None:
         {"read": True, "write": False, "selector": "[]"},
         {"read": True, "write": False, "selector": "{"},
         {"read": True, "write": False, "selector": '{"a": "' + "x" * 16_384 + '"}'},
+        {"read": True, "write": False, "selector": '{"a":' * 101 + "1" + "}" * 101},
+        {"read": True, "write": False, "selector": "[" * 8_000},
+        {"read": True, "write": False, "selector": '{"a": NaN}'},
+        {"read": True, "write": False, "selector": '{"a": 1e400}'},
+        {"read": True, "write": False, "selector": '{"a": "\\ud800"}'},
     ],
 )
 def test_a_grant_that_would_not_mean_what_it_seems_to_is_refused(wrong: dict[str, object]) -> None:
@@ -191,6 +234,51 @@ def test_a_grant_that_would_not_mean_what_it_seems_to_is_refused(wrong: dict[str
     with pytest.raises(BadName):
         store.add_grant("notes", "anna", **wrong)  # type: ignore[arg-type]
     assert _grants() == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"a":' * 100 + "1" + "}" * 100, '{"a": {"$gt": ' + "9" * 300 + "}}", '{"é": "\\u0000"}'],
+)
+def test_what_is_taken_as_a_selector_can_be_read_by_whoever_applies_it(text: str) -> None:
+    taken = json.loads(store.check_selector(text))
+    assert orjson.loads(orjson.dumps(taken)) == taken == orjson.loads(text)
+
+
+def test_a_grant_that_security_put_beside_another_is_one_with_it_again() -> None:
+    store.add_principal("anna", key("anna"))
+    store.add_grant("notes", "anna", read=True, write=False)
+    members = store.Members(("anna",))
+    sql.write_sync(lambda one: store.set_members(one, "notes", members, store.Members()))
+    assert len(_grants()) == 2
+    store.add_grant("notes", "anna", read=True, write=False)
+    assert _grants() == [("notes", "anna", True, True, False, "", "")]
+
+
+def test_who_is_no_longer_a_member_keeps_a_grant_of_its_own() -> None:
+    store.add_principal("anna", key("anna"))
+    store.add_grant("notes", "anna", read=True, write=False)
+    for members in (store.Members(("anna",)), store.Members()):
+        sql.write_sync(
+            lambda one, named=members: store.set_members(one, "notes", named, store.Members())
+        )
+    assert _grants() == [("notes", "anna", True, False, False, "", "")]
+
+
+def test_the_application_that_makes_a_database_has_one_grant_on_it() -> None:
+    app = store.add_principal("app", key("app"))
+    store.add_principal("anna", key("anna"))
+    for name in ("app", "anna"):
+        store.add_grant("notes", name, read=True, write=False)
+    store.add_grant("notes", "app", read=True, write=False, view="d/v")
+    sql.write_sync(
+        lambda one: store.add_grant_in(one, "notes", app.pk, read=True, write=True, admin=True)
+    )
+    assert sorted(_grants()) == [
+        ("notes", "anna", True, False, False, "", ""),
+        ("notes", "app", True, False, False, "d/v", ""),
+        ("notes", "app", True, True, True, "", ""),
+    ]
 
 
 def test_a_deleted_database_takes_its_grants_with_it() -> None:
@@ -223,11 +311,13 @@ def test_security_names_who_may_read_and_write_everything() -> None:
     assert ("notes", "berta", True, False, False, "", "") in _grants()
 
 
-def test_security_that_names_nobody_changes_nothing() -> None:
+@pytest.mark.parametrize("name", ["x", "", "a\0b", "sha256:"])
+def test_security_that_names_nobody_changes_nothing(name: str) -> None:
     store.add_principal("anna", key("anna"))
     store.add_grant("notes", "anna", read=True, write=True)
-    with pytest.raises(NoSuchHolder):
-        sql.write_sync(
-            lambda one: store.set_members(one, "notes", store.Members(("x",)), store.Members())
-        )
+    for nobody in (store.Members((name,)), store.Members((), (name,))):
+        with pytest.raises(NoSuchHolder):
+            sql.write_sync(
+                lambda one, named=nobody: store.set_members(one, "notes", named, store.Members())
+            )
     assert _grants() == [("notes", "anna", True, True, False, "", "")]
