@@ -6,6 +6,7 @@ A lost message costs time, never work: the housekeeping finds again what was not
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from functools import partial
@@ -14,9 +15,10 @@ from operator import itemgetter
 
 from celery import shared_task
 from celery.app.task import Task
+from kombu.exceptions import OperationalError
 
 from acl import sql
-from couchapi.core.errors import DatabaseMissing
+from couchapi.core.errors import DatabaseMissing, WorkerUnreachable
 from couchapi.store import attachments, maintenance, writes
 
 _log = logging.getLogger(__name__)
@@ -24,8 +26,14 @@ _AT_ONCE = 200
 
 
 async def later(task: Task, *args: str) -> None:
-    """Hand `task` to a worker; sending blocks, so not on the event loop."""
-    await asyncio.get_running_loop().run_in_executor(None, partial(task.delay, *args))
+    """Hand `task` to a worker; sending blocks, so not on the event loop.
+
+    Raises WorkerUnreachable.
+    """
+    try:
+        await asyncio.get_running_loop().run_in_executor(None, partial(task.delay, *args))
+    except (OperationalError, OSError) as error:
+        raise WorkerUnreachable from error
 
 
 @shared_task(ignore_result=True)
@@ -48,13 +56,14 @@ def housekeeping() -> None:
         partial(attachments.abandoned, now=int(time.time()), limit=_AT_ONCE)
     ):
         sql.write_sync(partial(attachments.remove, blobs=blobs))
-    settle()
+    settle(time.time_ns() // 1_000_000)
 
 
-def settle() -> None:
+def settle(now_ms: int) -> None:
     """Let the resolver look again at documents whose held stamps are due (conflicts.md, R4)."""
-    now_ms = time.time_ns() // 1_000_000
-    due = sql.read_sync(partial(writes.due, now_ms=now_ms, limit=_AT_ONCE))
-    for db_name, rows in groupby(sorted(due), key=itemgetter(0)):
-        docids = [docid for _, docid in rows]
-        sql.write_sync(partial(writes.settle_due, db_name=db_name, docids=docids, now_ms=now_ms))
+    while due := sql.read_sync(partial(writes.due, now_ms=now_ms, limit=_AT_ONCE)):
+        for db_name, rows in groupby(sorted(due), key=itemgetter(0)):
+            docids = [docid for _, docid in rows]
+            job = partial(writes.settle_due, db_name=db_name, docids=docids, now_ms=now_ms)
+            with contextlib.suppress(DatabaseMissing):  # It has just been deleted.
+                sql.write_sync(job)

@@ -23,6 +23,7 @@ Every such answer is `{"error": word, "reason": reason}`.
         +-- RangeNotSatisfiable 416   requested_range_not_satisfiable
         +-- ForbiddenWrite 403        forbidden (one document refused; replicators skip it)
         +-- Gone 410                  gone
+        +-- WorkerUnreachable 503     service_unavailable
 
 The words and reasons are CouchDB 3.5's (design/couch-api.md, "Errors").
 """
@@ -124,6 +125,13 @@ class Gone(CouchError):
 
     status, word = 410, "gone"
     reason = "Temporary views are not supported in CouchDB"
+
+
+class WorkerUnreachable(CouchError):
+    """Work for the background cannot be handed on."""
+
+    status, word = 503, "service_unavailable"
+    reason = "The queue of the hub's worker cannot be reached. Try again later."
 
 
 class FileExists(CouchError):

@@ -16,21 +16,31 @@ from pathlib import Path
 from django.conf import settings
 
 _LONGEST_SOCKET_PATH = 100  # sun_path holds 108 bytes on Linux.
-_loops: dict[str, asyncio.AbstractEventLoop] = {}
+_inboxes: dict[asyncio.AbstractEventLoop, socket.socket] = {}
 
 
 def receive(wake: Callable[[str], None]) -> None:
     """Call `wake` with each database name that another process sends, on the running loop."""
     loop = asyncio.get_running_loop()
-    if _loops.get("current") is loop:
+    if loop in _inboxes:
         return
-    _loops["current"] = loop
+    close()  # A process has one loop at a time, and one socket.
     path = _folder() / f"{os.getpid()}.sock"
     path.unlink(missing_ok=True)
     inbox = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     inbox.setblocking(False)
     inbox.bind(_address(path))
     loop.add_reader(inbox.fileno(), _read, inbox, wake)
+    _inboxes[loop] = inbox
+
+
+def close() -> None:
+    """Listen no longer: for a loop that has ended."""
+    for loop, inbox in list(_inboxes.items()):
+        del _inboxes[loop]
+        with contextlib.suppress(RuntimeError):  # It is closed.
+            loop.remove_reader(inbox.fileno())
+        inbox.close()
 
 
 def send(db_name: str) -> None:

@@ -217,19 +217,24 @@ def hub_identity(tables: None) -> Any:
 
     from acl import identity
 
+    for name in ("messages", "control"):  # `manage.py hub` makes them.
+        (settings.HUB_DATA / "queue" / name).mkdir(parents=True, exist_ok=True)
     return identity.ensure(settings.HUB_DATA, datetime.datetime.now(datetime.UTC))
 
 
 @pytest.fixture
-def api(hub_identity: Any) -> Api:
+def api(hub_identity: Any) -> Iterator[Api]:
     """The API in this process."""
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import Encoding
     from django.conf import settings
 
+    from couchapi import wakeups
+
     chain = x509.load_pem_x509_certificates((settings.HUB_DATA / "owner.crt").read_bytes())
     leaf, *others = (one.public_bytes(Encoding.DER) for one in chain)
-    return Api(Client((leaf, tuple(others)), "owner"))
+    yield Api(Client((leaf, tuple(others)), "owner"))
+    wakeups.local.close()
 
 
 @pytest.fixture
