@@ -20,6 +20,7 @@ HUB_HEADER_SECONDS = env.read.float("HUB_HEADER_SECONDS", 30.0)
 HUB_BODY_SECONDS = env.read.float("HUB_BODY_SECONDS", 30.0)
 HUB_IDLE_SECONDS = env.read.float("HUB_IDLE_SECONDS", 120.0)
 HUB_WRITE_SECONDS = env.read.float("HUB_WRITE_SECONDS", 120.0)
+HUB_HOUSEKEEPING_SECONDS = env.read.float("HUB_HOUSEKEEPING_SECONDS", 60.0)
 REDIS_URL = env.read.str("REDIS_URL", "")
 
 HUB_DATA.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -113,6 +114,14 @@ CELERY_BROKER_URL = REDIS_URL or "filesystem://localhost//"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "normal"
+CELERY_BEAT_SCHEDULE = {
+    "housekeeping": {
+        "task": "couchapi.tasks.housekeeping",
+        "schedule": HUB_HOUSEKEEPING_SECONDS,
+        # What waits longer than until the next is not needed any more.
+        "options": {"queue": "background", "expires": HUB_HOUSEKEEPING_SECONDS},
+    }
+}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = CELERY_WORKER_REDIRECT_STDOUTS = False
 if not REDIS_URL:
     CELERY_WORKER_ENABLE_REMOTE_CONTROL = False

@@ -7,8 +7,9 @@ import os
 import tempfile
 
 import django
+from celery import beat
 from celery.exceptions import WorkerShutdown
-from celery.signals import worker_shutting_down
+from celery.signals import worker_ready, worker_shutting_down
 from celery.worker import state
 
 from thalihub import lifeline
@@ -38,10 +39,19 @@ def main() -> None:
     from thalihub.celery import app
 
     worker_shutting_down.connect(_stop_at_once)
+    worker_ready.connect(_begin_schedule)
     # The filesystem transport moves a message here when it takes it; across file systems the
     # move would be a copy that another worker may see half done.
     tempfile.tempdir = str(settings.HUB_DATA / "queue" / "taken")
     app.worker_main(_ARGUMENTS)
+
+
+def _begin_schedule(**_: object) -> None:
+    # A thread of this process, and a schedule in memory: what is due is in the tables, so
+    # nothing is lost when the hub ends, and no process is left over.
+    from thalihub.celery import app
+
+    beat.EmbeddedService(app, thread=True, scheduler_cls="celery.beat:Scheduler").start()
 
 
 def _stop_at_once(**_: object) -> None:
