@@ -6,9 +6,9 @@ part of the name (core/names.py).  The lean handler has refused broken escapes b
 
 from __future__ import annotations
 
-from urllib.parse import unquote
-
 from django.urls import register_converter
+
+from couchapi.core import names
 
 
 class DatabaseName:
@@ -17,8 +17,8 @@ class DatabaseName:
     regex = r"[a-z][^/]*"
 
     def to_python(self, value: str) -> str:
-        """Return the name."""
-        return unquote(value)
+        """Return the name; raises BadRequest for one that is not percent-encoded UTF-8."""
+        return names.decode(value.encode("ascii"))
 
     def to_url(self, value: str) -> str:
         """Return the name as it came: URLs are only read here."""

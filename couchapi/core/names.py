@@ -112,7 +112,7 @@ def route(raw_path: bytes) -> tuple[str, ...]:
     if not raw_path.startswith(b"/"):
         raw_path = _origin_form(raw_path)
     path = raw_path.partition(b"?")[0]
-    segments = [_decode(part) for part in path.split(b"/") if part]
+    segments = [decode(part) for part in path.split(b"/") if part]
     if len(segments) > 2 and segments[1] in _JOINED and _is_database_segment(segments[0]):
         segments[1:3] = [f"{segments[1]}/{segments[2]}"]
     return tuple(segments)
@@ -132,7 +132,8 @@ def _is_database_segment(name: str) -> bool:
     return name[0] != "_" or name in SYSTEM_DATABASES
 
 
-def _decode(part: bytes) -> str:
+def decode(part: bytes) -> str:
+    """Return a segment of a path without its percent-encoding; raises BadRequest."""
     if b"%" in part:
         if _BAD_ESCAPE.search(part):
             raise BadRequest("The path is not percent-encoded UTF-8")

@@ -71,6 +71,10 @@ class Client:
         """DELETE."""
         return await self("DELETE", path, **params)
 
+    def exchange(self, method: str, path: str, body: Any) -> Exchange:
+        """A request that tells how it went beside its answer."""
+        return Exchange(self, method, path, body, dict(self.headers), {})
+
     def open(self, path: str, **params: Any) -> Exchange:
         """A request whose answer is read while it is sent: for feeds."""
         return Exchange(self, "GET", path, None, dict(self.headers), params)

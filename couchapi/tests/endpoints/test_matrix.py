@@ -296,11 +296,9 @@ async def test_a_strangers_put_is_refused_alike_whether_the_database_exists(
 async def test_no_byte_of_a_body_is_read_before_the_right_is_known(
     api: Any, database: str, path: str
 ) -> None:
-    from thalihub.tests.apiclient import Exchange
-
     method = "POST" if path == "/_bulk_docs" else "PUT"
     for client in (api.stranger(), api.anonymous):
-        exchange = Exchange(client, method, database + path, {"docs": []}, {}, {})
+        exchange = client.exchange(method, database + path, {"docs": []})
         await exchange.run()
         assert exchange.status in (401, 404)
         assert exchange.body_read == 0
