@@ -50,9 +50,9 @@ _waiters: dict[str, set[Waiter]] = defaultdict(set)
 @contextlib.contextmanager
 def listening(db_name: str) -> Iterator[Waiter]:
     """Give a waiter that is woken by every later write to `db_name`."""
-    local.receive(wake)
+    local.mailbox().receive(wake)
     if settings.REDIS_URL:
-        remote.receive(wake)
+        remote.channel().receive(wake, wake_all)
     waiter = Waiter()
     _waiters[db_name].add(waiter)
     try:
@@ -66,13 +66,20 @@ def listening(db_name: str) -> Iterator[Waiter]:
 def announce(db_name: str) -> None:
     """Wake the feeds of `db_name` in every process of this hub."""
     wake(db_name)
-    local.send(db_name)
+    local.mailbox().send(db_name)
     if settings.REDIS_URL:
-        remote.send(db_name)
+        remote.channel().send(db_name)
 
 
 def wake(db_name: str) -> None:
     """Wake the feeds of `db_name` in this process."""
     for key in (db_name, ANY_DATABASE):
         for waiter in tuple(_waiters.get(key, ())):
+            waiter.wake()
+
+
+def wake_all() -> None:
+    """Wake every feed in this process: something may have been written unseen."""
+    for waiters in tuple(_waiters.values()):
+        for waiter in tuple(waiters):
             waiter.wake()
