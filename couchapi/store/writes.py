@@ -117,12 +117,17 @@ def settle_due(sql: Sql, db_name: str, docids: Sequence[str], now_ms: int) -> No
     batch.save()
 
 
+# CROSS JOIN: SQLite would begin with the databases, and read all documents.
+_WAITING = (
+    "couchapi_document d CROSS JOIN couchapi_database b"
+    " WHERE b.id = d.database_id AND NOT b.dropped AND d.due IS NOT NULL"
+)
+
+
 def due(sql: Sql, now_ms: int, limit: int) -> list[tuple[str, str]]:
     """Return up to `limit` documents (database name, docid) that have to be settled."""
     rows = sql.all(
-        "SELECT b.name, d.docid FROM couchapi_document d JOIN couchapi_database b"
-        " ON b.id = d.database_id"
-        " WHERE d.due IS NOT NULL AND d.due <= %s AND NOT b.dropped LIMIT %s",
+        f"SELECT b.name, d.docid FROM {_WAITING} AND d.due <= %s LIMIT %s",
         (now_ms, limit),
     )
     return [(name, docid) for name, docid in rows]
@@ -134,9 +139,8 @@ def stopped(sql: Sql, now_ms: int, limit: int) -> list[tuple[str, str]]:
     It spent its revisions of this hour there, and looks again when the hour is over (rule R10).
     """
     rows = sql.all(
-        "SELECT b.name, d.docid FROM couchapi_document d JOIN couchapi_database b"
-        " ON b.id = d.database_id WHERE d.due IS NOT NULL AND d.due > %s"
-        " AND d.resolver_count >= %s AND NOT b.dropped LIMIT %s",
+        f"SELECT b.name, d.docid FROM {_WAITING}"
+        " AND d.due > %s AND d.resolver_count >= %s LIMIT %s",
         (now_ms, lww.BUDGET, limit),
     )
     return [(name, docid) for name, docid in rows]

@@ -1,0 +1,183 @@
+"""What a request costs does not grow with the database: SQLite's plans use the indexes.
+
+Every statement of the stores is explained, before and after ANALYZE: its figures must not mislead
+the planner into reading a table from end to end.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from acl.sql import Sql
+from couchapi.core.revid import parse
+from couchapi.store import (
+    attachments,
+    changes,
+    databases,
+    documents,
+    local_documents,
+    maintenance,
+    writes,
+)
+from couchapi.store.documents import Range
+from couchapi.store.writes import OURSELVES, Author, Write
+from couchapi.tests.store.conftest import NOW, foreign
+
+PHONE = Author(key="phone", is_owner=False, is_client=True)
+_SCAN = re.compile(r"SCAN (?!j VIRTUAL TABLE|counted$)")
+
+
+class Explained(Sql):
+    """A connection that notes how SQLite goes about each statement."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__(connection, "sqlite")
+        self.plans: dict[str, list[str]] = {}
+
+    def execute(self, sql: str, params: Sequence[Any] = ()) -> Any:
+        """Explain, then do."""
+        self._explain(sql, params)
+        return super().execute(sql, params)
+
+    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Explain, then do."""
+        listed = list(rows)
+        if listed:
+            self._explain(sql, listed[0])
+        super().many(sql, listed)
+
+    def _explain(self, sql: str, params: Sequence[Any]) -> None:
+        rows = super().execute(f"EXPLAIN QUERY PLAN {sql}", params).fetchall()
+        self.plans[sql] = [row[3] for row in rows]
+
+
+@pytest.fixture(params=["as it is", "analyzed"])
+def connection(request: pytest.FixtureRequest, tables: None, tmp_path: Path) -> Iterator[Explained]:
+    """A database file with the hub's tables, one large database and two small ones."""
+    copy = sqlite3.connect(tmp_path / "hub.sqlite3", isolation_level=None)
+    original = sqlite3.connect(connections["default"].settings_dict["NAME"])
+    original.backup(copy)
+    original.close()
+    explained = Explained(copy)
+    for number, size in enumerate((2000, 2, 2)):
+        databases.create(explained, f"plans-{number}", policy="lww", epoch="x")
+        fill = [Write(f"d{at:04}", None, False, b"{}") for at in range(size)]
+        writes.write(explained, f"plans-{number}", fill, OURSELVES, NOW)
+    if request.param == "analyzed":
+        copy.execute("ANALYZE")
+    explained.plans.clear()
+    yield explained
+    copy.close()
+
+
+def _read_documents(c: Sql) -> None:
+    number = databases.get(c, "plans-0").id
+    found = documents.find(c, "plans-0", "d0001")
+    documents.find_many(c, number, ["d0001", "missing"])
+    documents.trees(c, number, ["d0001"])
+    documents.bodies(c, found.id, [found.rev])
+    documents.kept_revs(c, found.id)
+
+
+def _list_documents(c: Sql) -> None:
+    number = databases.get(c, "plans-0").id
+    for descending in (False, True):
+        for ends in ((None, None), ("d0100", "d0900")):
+            for deleted in (False, True):
+                within = Range(*ends, descending=descending, include_deleted=deleted)
+                for after in (None, "d0500"):
+                    documents.page(c, number, within, after=after, skip=0, limit=10)
+                    documents.id_page(c, number, within, after=after, skip=0, limit=10)
+                documents.count_before(c, number, within, 10)
+
+
+def _read_changes(c: Sql) -> None:
+    number = databases.get(c, "plans-0").id
+    writes.write(c, "plans-0", [foreign("f", "1-aa"), foreign("f", "1-bb")], OURSELVES, NOW)
+    for descending in (False, True):
+        for until in (None, 3000):
+            assert changes.page(c, number, 1995, until, 10, descending=descending)
+    changes.count_after(c, number, 5, 10)
+    databases.events(c, 0, 10)
+    databases.last_event(c)
+
+
+def _write(c: Sql) -> None:
+    first = [Write("new", None, False, b"{}"), foreign("f", "1-aa"), foreign("d0001", "1-aa")]
+    ((_, rev), *_) = writes.write(c, "plans-0", first, PHONE, NOW)
+    assert not isinstance(rev, Exception)
+    writes.write(c, "plans-0", [Write("new", rev, True, b"{}")], OURSELVES, NOW)
+    writes.settle_due(c, "plans-0", ["d0001"], NOW)
+    writes.due(c, NOW, 10)
+    writes.stopped(c, NOW, 10)
+
+
+def _attach(c: Sql) -> None:
+    blob = attachments.store(c, b"x", "", 0)
+    attachments.adopt(c, [blob], 1)
+    attachments.uploaders(c, [blob])
+    attachments.read(c, blob, 0, 10)
+    attachments.read_all(c, blob)
+    attachments.abandoned(c, 10**9, 10)
+    attachments.remove(c, [blob])
+
+
+def _local(c: Sql) -> None:
+    local_documents.write(c, "plans-0", "", "point", b"{}")
+    local_documents.read(c, "plans-0", "", "point")
+    local_documents.everything(c, "plans-0", "")
+    local_documents.delete(c, "plans-0", "", "point")
+
+
+def _make_room(c: Sql) -> None:
+    writes.write(c, "plans-0", [foreign("f", "1-aa")], OURSELVES, NOW)
+    maintenance.purge(c, "plans-0", {"f": [parse("1-aa")]})
+    maintenance.purged_infos(c, "plans-0")
+    maintenance.compact_slice(c, "plans-0", "d0100")
+
+
+@pytest.mark.parametrize(
+    "job",
+    [_read_documents, _list_documents, _read_changes, _write, _attach, _local, _make_room],
+)
+def test_no_table_is_read_from_end_to_end(
+    connection: Explained, job: Callable[[Sql], None]
+) -> None:
+    job(connection)
+
+    assert connection.plans
+    scanned = {sql: plan for sql, plan in connection.plans.items() if any(map(_SCAN.match, plan))}
+    assert not scanned
+    sorted_aside = {sql for sql, plan in connection.plans.items() if "TEMP B-TREE" in str(plan)}
+    assert not sorted_aside
+
+
+def test_changes_are_served_from_the_index_alone(connection: Explained) -> None:
+    number = databases.get(connection, "plans-0").id
+    changes.page(connection, number, 5, None, 10)
+
+    (plan,) = (plan for sql, plan in connection.plans.items() if "d.seq > " in sql)
+    assert plan == ["SEARCH d USING COVERING INDEX document_by_seq (database_id=? AND seq>?)"]
+
+
+def test_a_document_is_found_by_three_look_ups(connection: Explained) -> None:
+    documents.find(connection, "plans-0", "d0001")
+
+    ((plan),) = connection.plans.values()
+    assert [line.split(" USING")[0] for line in plan] == ["SEARCH b", "SEARCH d", "SEARCH r"]
+    assert "(database_id=? AND docid=?)" in plan[1]
+    assert "(document_id=? AND rev=?)" in plan[2]
+
+
+def test_this_test_sees_a_scan(connection: Explained) -> None:
+    connection.all("SELECT 1 FROM couchapi_document WHERE rev = %s", ("1-aa",))
+
+    ((plan),) = connection.plans.values()
+    assert any(map(_SCAN.match, plan))
