@@ -19,6 +19,7 @@ import pytest
 import pytest_asyncio
 
 _numbers = itertools.count(1)
+_PIECE = 64 * 1024
 
 
 @dataclass
@@ -93,6 +94,7 @@ class Exchange:
         params: Mapping[str, Any],
     ) -> None:
         self.body_read = 0
+        self._ended = False
         self.status = 0
         self.headers: dict[str, str] = {}
         self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue()
@@ -148,13 +150,12 @@ class Exchange:
                 yield line
 
     async def _receive(self) -> dict[str, Any]:
-        if self.body_read or not self._body:
-            self.body_read += 1
-            if self.body_read > 2:
-                await asyncio.Event().wait()
-            return {"type": "http.request", "body": b"", "more_body": False}
-        self.body_read = len(self._body)
-        return {"type": "http.request", "body": self._body, "more_body": False}
+        if self._ended:
+            await asyncio.Event().wait()
+        piece = self._body[self.body_read : self.body_read + _PIECE]
+        self.body_read += len(piece)
+        self._ended = self.body_read == len(self._body)
+        return {"type": "http.request", "body": piece, "more_body": not self._ended}
 
     async def _send(self, message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
