@@ -144,9 +144,11 @@ def test_of_several_edits_that_a_delete_spares_one_stays() -> None:
 
 
 def test_a_delete_by_a_client_prunes_nothing() -> None:
-    base = stamped(NOW - 10)
-    delete, edit = foreign("x", base, deleted=True), stamped(NOW - 20)
-    assert lww.resolve(tree_of((delete, base, ROOT), (edit, ROOT), dead=[delete]), NOW) == []
+    base, edit, older = stamped(NOW - 10), stamped(NOW - 20), stamped(NOW - 30)
+    delete = foreign("x", base, deleted=True)
+    tree = tree_of((delete, base, ROOT), (edit, ROOT), dead=[delete])
+    assert lww.resolve(tree, NOW) == []
+    assert lww.resolve(revtree.merge(tree, (older, ROOT)), NOW) == [prune(older)]
 
 
 def test_a_delete_prunes_the_revival_of_a_stamped_edit_only() -> None:
