@@ -20,6 +20,7 @@ from couchapi.core.params import AllDocsQuery, DocumentQuery
 from couchapi.core.visibility import Visible
 from couchapi.reader import Form
 from couchapi.store import databases, documents
+from couchapi.store.databases import DatabaseRow
 from couchapi.store.documents import Found, Range
 
 _PAGE = 500
@@ -83,18 +84,43 @@ class Head(NamedTuple):
 
 def head(listing: Listing, connection: sql.Sql) -> Head:
     """Read what stands before the rows; raises DatabaseMissing."""
-    if listing.visible is None:
-        database = databases.get(connection, listing.db_name)
-        total = database.doc_count
-    else:
-        database, (total, _) = reader.counted(connection, listing.db_name, listing.visible)
-    within = listing.range()
-    offset: int | None = None
-    if listing.query.keys is None and within is not None and listing.visible is None:
-        before = documents.count_before(connection, database.id, within, _MOST_COUNTED)
-        offset = None if before is None else before + listing.query.skip
+    database = databases.get(connection, listing.db_name)
+    total, offset = _counted(listing, connection, database)
     shown = sequence.format(database.update_seq, database.epoch)
     return Head(database.id, total, offset, shown if listing.query.update_seq else None)
+
+
+def _counted(
+    listing: Listing, connection: sql.Sql, database: DatabaseRow
+) -> tuple[int, int | None]:
+    """Return how many documents there are, and how many of them stand before the first row.
+
+    The second number is None where it would cost too much or tell of what the caller cannot see.
+    """
+    if listing.within is not None:
+        return _counted_within(listing, connection, database, Range(*listing.within))
+    if listing.visible is not None:
+        return reader.counted(connection, listing.db_name, listing.visible)[1][0], None
+    total = database.doc_count
+    within = listing.range()
+    if listing.query.keys is not None or within is None:
+        return total, None
+    before = documents.count_before(connection, database.id, within, _MOST_COUNTED)
+    return total, None if before is None else min(total, before + listing.query.skip)
+
+
+def _counted_within(
+    listing: Listing, connection: sql.Sql, database: DatabaseRow, within: Range
+) -> tuple[int, int | None]:
+    """Count the few documents of a special listing."""
+    found = documents.page(connection, database.id, within, after=None, skip=0, limit=_MOST_COUNTED)
+    ids = [one.docid for one in found if _sees(listing, one)]
+    asked = listing.range()
+    if listing.query.keys is not None or asked is None:
+        return len(ids), None
+    start = asked.start or ""
+    before = sum(docid > start if asked.descending else docid < start for docid in ids)
+    return len(ids), min(len(ids), before + listing.query.skip)
 
 
 async def text(listing: Listing, first: Head, end: bytes = b"\n") -> AsyncIterator[bytes]:
@@ -166,7 +192,7 @@ def _page(
     left: int | None,
     connection: sql.Sql,
 ) -> _Page:
-    size = _PAGE if left is None else min(_PAGE, left)
+    size = _PAGE if left is None or listing.visible is not None else min(_PAGE, left)
     if not listing.reads_bodies:
         ids = documents.id_page(
             connection, first.database_id, within, after=after, skip=skip, limit=size
@@ -180,7 +206,7 @@ def _page(
     )
     seen = [one for one in found if _sees(listing, one)]
     to_skip = 0 if listing.visible is None else min(skip, len(seen))
-    rows = [_document_row(connection, listing, one) for one in seen[to_skip:]]
+    rows = [_document_row(connection, listing, one) for one in seen[to_skip:][:left]]
     following = found[-1].docid if len(found) == size else None
     return _Page(rows, following, 0 if listing.visible is None else skip - to_skip)
 

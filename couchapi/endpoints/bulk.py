@@ -1,4 +1,4 @@
-"""Many documents in one request: `_bulk_docs` and `_bulk_get` (CouchDB docs, "api/database/bulk-api")."""
+"""Many documents at once: `_bulk_docs`, `_bulk_get` (CouchDB docs, "api/database/bulk-api")."""
 
 from __future__ import annotations
 
@@ -106,7 +106,8 @@ class _Reading:
         ):
             return [one.rev]
         form = replace(self.form, since=one.since) if one.since else self.form
-        revs = [one.rev or revid.parse(found.rev)]
+        # CouchDB sends every leaf where no revision is named.
+        revs = _leaves(found) if one.rev is None else [one.rev]
         return list(
             reader.opened_revisions(
                 connection,
@@ -118,6 +119,11 @@ class _Reading:
                 latest=self.query.latest,
             )
         )
+
+
+def _leaves(found: documents.Found) -> list[RevId] | None:
+    """Return the only leaf, which is the winner and read already; None: all of several."""
+    return [revid.parse(found.rev)] if found.leaf_count == 1 else None
 
 
 async def _batches(

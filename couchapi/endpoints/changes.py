@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-import orjson
 from django.http.response import HttpResponseBase
 
 from acl import gate, sql
@@ -15,8 +14,9 @@ from couchapi import feeds, parsers, renderers
 from couchapi.core import etags, sequence
 from couchapi.core.params import ChangesQuery
 from couchapi.endpoints.base import READ, Endpoint, visible_to
-from couchapi.feeds import HEARTBEAT, Pace, Page
+from couchapi.feeds import Pace, text
 from couchapi.feeds.changes import reader_of, start
+from couchapi.feeds.text import End, Pages
 
 
 class Changes(Endpoint):
@@ -41,22 +41,30 @@ class Changes(Endpoint):
 
 async def _feed(request: Any, db_name: str, query: ChangesQuery) -> HttpResponseBase:
     since, epoch = await sql.point(partial(start, db_name=db_name, query=query))
-    read = reader_of(db_name, query, visible_to(request))
+    read = reader_of(db_name, epoch, query, visible_to(request))
     headers = {}
-    if query.feed == "normal" and request.method == "GET":
+    if query.feed == "normal" and request.method != "POST":
         headers["ETag"] = await _etag(db_name, request)
         if etags.matches(request.header(b"if-none-match"), headers["ETag"]):
             return renderers.not_modified(headers)
     allowed = partial(_still_allowed, request.caller, db_name, request.permit)
-    pages = feeds.follow(db_name, since, _pace(query), read, allowed)
+    pages = feeds.follow(db_name, since, pace_of(query), read, allowed)
+    return sent(query, pages, since, partial(_end, epoch), headers)
+
+
+def sent(
+    query: ChangesQuery, pages: Pages, since: int, end: End, headers: Mapping[str, str] = {}
+) -> HttpResponseBase:
+    """Return the pages in the form that was asked for."""
     if query.feed == "eventsource":
-        return renderers.stream(_events(pages), content_type="text/event-stream")
+        return renderers.stream(text.events(pages), content_type="text/event-stream")
     if query.feed == "continuous":
-        return renderers.stream(_lines(pages, since, epoch))
-    return renderers.stream(_listed(pages, since, epoch), headers=headers)
+        return renderers.stream(text.lines(pages, since, end))
+    return renderers.stream(text.listed(pages, since, end), headers=headers)
 
 
-def _pace(query: ChangesQuery) -> Pace:
+def pace_of(query: ChangesQuery) -> Pace:
+    """Return how long the feed goes on."""
     return Pace(
         live=query.feed != "normal",
         once=query.feed == "longpoll",
@@ -83,42 +91,5 @@ async def _still_allowed(caller: Any, db_name: str, permit: Any) -> bool:
     return bool(now.selectors == permit.selectors)
 
 
-async def _listed(pages: AsyncIterator[Page], since: int, epoch: str) -> AsyncIterator[bytes]:
-    separator, last, pending = b'{"results":[\n', since, 0
-    yield separator
-    separator = b""
-    async for page in pages:
-        if page is HEARTBEAT:
-            yield b"\n"
-            continue
-        last, pending = page.last, page.pending
-        if page.rows:
-            yield separator + b",\n".join(page.rows)
-            separator = b",\n"
-    yield b'\n],\n"last_seq":"%s","pending":%d}\n' % (_text(last, epoch), pending)
-
-
-async def _lines(pages: AsyncIterator[Page], since: int, epoch: str) -> AsyncIterator[bytes]:
-    last, pending = since, 0
-    yield b""
-    async for page in pages:
-        if page is HEARTBEAT:
-            yield b"\n"
-            continue
-        last, pending = page.last, page.pending
-        if page.rows:
-            yield b"\n".join(page.rows) + b"\n"
-    yield b'{"last_seq":"%s","pending":%d}\n' % (_text(last, epoch), pending)
-
-
-async def _events(pages: AsyncIterator[Page]) -> AsyncIterator[bytes]:
-    yield b""
-    async for page in pages:
-        if page is HEARTBEAT:
-            yield b"event: heartbeat\ndata: \n\n"
-        for row in page.rows:
-            yield b"data: %s\nid: %s\n\n" % (row, orjson.dumps(orjson.loads(row)["seq"])[1:-1])
-
-
-def _text(seq: int, epoch: str) -> bytes:
-    return sequence.format(seq, epoch).encode()
+def _end(epoch: str, last: int, pending: int) -> bytes:
+    return b'"last_seq":"%s","pending":%d' % (sequence.format(last, epoch).encode(), pending)

@@ -11,8 +11,7 @@ from django.conf import settings
 from django.http.response import HttpResponseBase
 
 from acl import sql
-from acl.core.policy import Right
-from acl.gate import Permit
+from acl.core.policy import Permit, Right
 from couchapi import reader, renderers
 from couchapi.core import names, sequence, visibility
 from couchapi.core.errors import BadRequest

@@ -1,4 +1,4 @@
-"""What replicators ask about revisions: `_revs_diff`, `_missing_revs` (CouchDB docs, "api/database/misc")."""
+"""What replicators ask about revisions (CouchDB docs, "api/database/misc")."""
 
 from __future__ import annotations
 

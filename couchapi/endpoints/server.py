@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -20,8 +20,9 @@ from couchapi.core import params, sequence
 from couchapi.core.errors import BadRequest, DatabaseMissing
 from couchapi.core.params import AllDocsQuery, ChangesQuery
 from couchapi.endpoints.base import ANY, EITHER, Endpoint
+from couchapi.endpoints.changes import pace_of, sent
 from couchapi.endpoints.databases import described
-from couchapi.feeds import HEARTBEAT, Pace, Page
+from couchapi.feeds import Page
 from couchapi.store import databases
 from couchapi.wakeups import ANY_DATABASE
 
@@ -137,18 +138,15 @@ class DatabaseUpdates(Endpoint):
         """Send the events, in any of the feed's forms."""
         query = ChangesQuery.from_query(request.GET)
         since = await _event_since(query.since)
-        pace = Pace(
-            live=query.feed != "normal",
-            once=query.feed == "longpoll",
-            heartbeat=query.heartbeat,
-            timeout=query.timeout,
-            limit=query.limit,
-        )
+        seen = await _sees(request)
         pages = feeds.follow(
-            ANY_DATABASE, since, pace, partial(_events, await _sees(request)), _still_there
+            ANY_DATABASE,
+            since,
+            pace_of(query),
+            partial(_events, seen),
+            partial(_sees_as_before, request, seen),
         )
-        lines = query.feed in ("continuous", "eventsource")
-        return renderers.stream(_lines(pages) if lines else _listed(pages))
+        return sent(query, pages, since, _end)
 
 
 async def _visible_names(request: Any) -> Sequence[str]:
@@ -192,8 +190,9 @@ async def _sees(request: Any) -> frozenset[str] | None:
     return await gate.visible_databases(request.caller)
 
 
-async def _still_there() -> bool:
-    return True
+async def _sees_as_before(request: Any, seen: frozenset[str] | None) -> bool:
+    """Tell whether the caller sees the same databases; else its feed ends, and it asks again."""
+    return await _sees(request) == seen
 
 
 def _events(
@@ -201,30 +200,18 @@ def _events(
 ) -> Page:
     """Read a page of events; those of databases that the caller does not see are passed over."""
     found = databases.events(connection, since, _PAGE)
+    shown = [one for one in found if visible is None or one[1] in visible]
+    cut = limit is not None and limit < len(shown)
+    if cut:
+        shown = shown[:limit]
+        last = shown[-1][0] if shown else since
+    else:
+        last = found[-1][0] if found else since
     rows = [
-        orjson.dumps({"db_name": name, "type": kind, "seq": str(seq)})
-        for seq, name, kind in found
-        if visible is None or name in visible
+        orjson.dumps({"db_name": name, "type": kind, "seq": str(seq)}) for seq, name, kind in shown
     ]
-    last = found[-1][0] if found else since
-    return Page(rows[:limit], last, exhausted=len(found) < _PAGE)
+    return Page(rows, last, exhausted=not cut and len(found) < _PAGE)
 
 
-async def _listed(pages: AsyncIterator[Page]) -> AsyncIterator[bytes]:
-    yield b'{"results":['
-    last, separator = 0, b"\n"
-    async for page in pages:
-        if page is HEARTBEAT:
-            yield b"\n"
-            continue
-        last = page.last
-        for row in page.rows:
-            yield separator + row
-            separator = b",\n"
-    yield b'\n],"last_seq":"%d"}\n' % last
-
-
-async def _lines(pages: AsyncIterator[Page]) -> AsyncIterator[bytes]:
-    yield b""
-    async for page in pages:
-        yield b"".join(row + b"\n" for row in page.rows) if page is not HEARTBEAT else b"\n"
+def _end(last: int, pending: int) -> bytes:
+    return b'"last_seq":"%d"' % last

@@ -2,7 +2,8 @@
 
 A feed reads pages until there is nothing more; a live one then waits for a wake-up, sends
 heartbeats so that both ends know the connection lives, and reads again.  It looks at the caller's
-rights every few seconds: a right that was taken away ends it (design/access-control.md).
+rights before it reads, and every few seconds while it waits: a right that was taken away ends it
+(design/access-control.md).
 
 The rows of a page are rendered where they are read, in the pool: one hop for 500 rows.
 """
@@ -10,7 +11,7 @@ The rows of a page are rendered where they are read, in the pool: one hop for 50
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -30,12 +31,15 @@ class Page:
     last: int
     exhausted: bool
     pending: int = 0
+    gone: bool = False
+    """What the feed is about does not exist any more."""
 
 
 class Reader(Protocol):
     """What reads one page that follows `since`, of at most `limit` rows."""
 
-    def __call__(self, connection: sql.Sql, since: int, limit: int | None) -> Page: ...
+    def __call__(self, connection: sql.Sql, since: int, limit: int | None) -> Page:
+        """Return the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,40 +65,69 @@ HEARTBEAT = Page([], 0, exhausted=False)
 """What stands in the feed where a heartbeat is due."""
 
 
+class _Clock:
+    """When the next heartbeat is due, and when a feed that has nothing to send ends."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._now = asyncio.get_running_loop().time
+        self._pace = pace
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin again: something was sent."""
+        now, end, beat = self._now(), self._pace.end_ms, self._pace.heartbeat
+        self._end = None if end is None else now + end / 1000
+        self._beat = None if beat is None else now + beat / 1000
+
+    def seconds(self) -> float:
+        """Return how long the feed may sleep; it wakes to look at the caller's rights."""
+        due = [at - self._now() for at in (self._end, self._beat) if at is not None]
+        return max(0.0, min([_SECONDS_BETWEEN_CHECKS, *due]))
+
+    def is_over(self) -> bool:
+        """Tell whether nothing came for so long that the feed ends."""
+        return self._end is not None and self._now() >= self._end
+
+    def beats(self) -> bool:
+        """Tell whether a heartbeat is due, and set the time of the next one."""
+        if self._beat is None or self._now() < self._beat:
+            return False
+        self.restart()
+        return True
+
+
 async def follow(
     name: str, since: int, pace: Pace, read: Reader, allowed: Callable[[], Awaitable[bool]]
-) -> AsyncIterator[Page]:
-    """Give pages of the feed of database `name` that follow `since`, and HEARTBEAT between."""
+) -> AsyncGenerator[Page, None]:
+    """Give pages of the feed of database `name` that follow `since`, and HEARTBEAT between.
+
+    Asks `allowed` before every page but the first, so that not a row is read with a right that
+    was taken away, however busy the database is.
+    """
     left = pace.limit
+    clock = _Clock(pace)
     with wakeups.listening(name) as waiter:
         while True:
             page = await sql.scan(partial(read, since=since, limit=left))
             since = page.last
             left = None if left is None else left - len(page.rows)
+            if page.rows:
+                clock.restart()
             yield page
-            if left == 0 or (page.exhausted and (not pace.live or (pace.once and page.rows))):
+            if left == 0 or _is_last(page, pace):
                 return
-            if page.exhausted:
-                async for beat in _wait(waiter, pace, allowed):
-                    if beat is None:
-                        return
-                    yield beat
+            woken = not page.exhausted
+            while not woken:
+                woken = await waiter.wait(clock.seconds())
+                if clock.is_over() or not await allowed():
+                    return
+                if clock.beats():
+                    yield HEARTBEAT
+            if not (page.exhausted or await allowed()):
+                return
 
 
-async def _wait(
-    waiter: wakeups.Waiter, pace: Pace, allowed: Callable[[], Awaitable[bool]]
-) -> AsyncIterator[Page | None]:
-    """Wait for a wake-up, giving HEARTBEAT when one is due, and None where the feed is to end."""
-    clock = asyncio.get_running_loop().time
-    end = None if pace.end_ms is None else clock() + pace.end_ms / 1000
-    beat = None if pace.heartbeat is None else clock() + pace.heartbeat / 1000
-    while True:
-        due = [at - clock() for at in (end, beat) if at is not None]
-        if await waiter.wait(max(0.0, min([_SECONDS_BETWEEN_CHECKS, *due]))):
-            return
-        if not await allowed() or (end is not None and clock() >= end):
-            yield None
-            return
-        if beat is not None and clock() >= beat:
-            beat = clock() + (pace.heartbeat or 0) / 1000
-            yield HEARTBEAT
+def _is_last(page: Page, pace: Pace) -> bool:
+    if page.gone:
+        return True
+    return page.exhausted and (not pace.live or (pace.once and bool(page.rows)))

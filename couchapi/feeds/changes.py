@@ -1,4 +1,4 @@
-"""The rows of `_changes`, read and rendered a page at a time (CouchDB docs, "api/database/changes")."""
+"""The rows of `_changes`, read and rendered by the page (CouchDB docs, "api/database/changes")."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ class ChangesReader:
     """Reads the pages of one feed for one caller."""
 
     db_name: str
+    epoch: str
     query: ChangesQuery
     visible: Visible | None
     passes: Filter | None
@@ -42,32 +43,58 @@ class ChangesReader:
 
     def __call__(self, connection: Sql, since: int, limit: int | None) -> Page:
         """Read up to `limit` rows that follow `since`; passes over what is filtered out."""
-        database = databases.get(connection, self.db_name)
-        rows: list[bytes] = []
-        last, exhausted = since, False
-        size = _PAGE if limit is None or self.passes else min(_PAGE, limit)
+        database = databases.find(connection, self.db_name)
+        if database is None or database.epoch != self.epoch:
+            # Deleted, and perhaps made again: its numbers mean other things now.
+            return Page([], since, exhausted=True, gone=True)
+        picks = self.passes is not None or self.visible is not None
+        size = _PAGE if limit is None or picks else min(_PAGE, limit)
         found = self._read(connection, database.id, since, size)
-        exhausted = len(found) < size or self.query.doc_ids is not None
+        rows, last = self._rows(connection, database, found, limit)
+        cut = bool(found) and last != found[-1].seq
+        exhausted = not cut and (len(found) < size or self.query.doc_ids is not None)
+        resting = self._resting(database, since if last is None else last, exhausted)
+        pending = self._pending(connection, database, resting, limit, exhausted)
+        return Page(rows, resting, exhausted, pending)
+
+    def _resting(self, database: DatabaseRow, last: int, exhausted: bool) -> int:
+        """Return where the next page begins: what was passed over and purged was seen too."""
+        if self.query.descending:
+            return database.update_seq if last == NEWEST else last
+        return max(last, database.update_seq) if exhausted else last
+
+    def _rows(
+        self, connection: Sql, database: DatabaseRow, found: Sequence[Change], limit: int | None
+    ) -> tuple[list[bytes], int | None]:
+        """Return up to `limit` rows, and the number of the last change that was looked at."""
+        rows: list[bytes] = []
+        last = None
         bodies = self._bodies(connection, database.id, found)
         for change in found:
             if limit is not None and len(rows) >= limit:
-                exhausted = False
                 break
             last = change.seq
-            if self._shows(change, bodies.get(change.docid)):
-                rows.append(self._row(connection, database, change, bodies.get(change.docid)))
+            body = bodies.get(change.docid)
+            if self._shows(change, body):
+                rows.append(self._row(connection, database, change, body))
         if self.query.seq_interval is not None:
             rows = _thinned(rows, self.query.seq_interval)
-        return Page(
-            rows, last, exhausted, self._pending(connection, database, last, limit, exhausted)
-        )
+        return rows, last
 
     def _read(self, connection: Sql, database_id: int, since: int, size: int) -> Sequence[Change]:
         if self.query.doc_ids is not None:
-            return changes.of_documents(connection, database_id, since, self.query.doc_ids)
+            return self._read_documents(connection, database_id, since, self.query.doc_ids)
         if self.query.descending:
             return changes.page(connection, database_id, 0, since, size, descending=True)
         return changes.page(connection, database_id, since, None, size)
+
+    def _read_documents(
+        self, connection: Sql, database_id: int, since: int, docids: Sequence[str]
+    ) -> Sequence[Change]:
+        if not self.query.descending:
+            return changes.of_documents(connection, database_id, since, docids)
+        found = changes.of_documents(connection, database_id, 0, docids)
+        return [change for change in reversed(found) if change.seq < since]
 
     def _bodies(
         self, connection: Sql, database_id: int, found: Sequence[Change]
@@ -77,9 +104,10 @@ class ChangesReader:
         return documents.find_many(connection, database_id, [change.docid for change in found])
 
     def _shows(self, change: Change, found: Found | None) -> bool:
-        if self.visible is not None:
-            if found is None or not self.visible(found.docid, found.rev, found.body):
-                return False
+        if self.visible is not None and (
+            found is None or not self.visible(found.docid, found.rev, found.body)
+        ):
+            return False
         return self.passes is None or self.passes(change, found)
 
     def _row(
@@ -126,11 +154,13 @@ class ChangesReader:
         return counted if counted < _MOST_COUNTED else database.update_seq - last
 
 
-def reader_of(db_name: str, query: ChangesQuery, visible: Visible | None) -> ChangesReader:
+def reader_of(
+    db_name: str, epoch: str, query: ChangesQuery, visible: Visible | None
+) -> ChangesReader:
     """Return the reader of a feed; raises BadRequest for a filter that this hub does not know."""
     passes, needs_body = _filter(query)
     reads_bodies = query.include_docs or needs_body or visible is not None
-    return ChangesReader(db_name, query, visible, passes, reads_bodies)
+    return ChangesReader(db_name, epoch, query, visible, passes, reads_bodies)
 
 
 def start(connection: Sql, db_name: str, query: ChangesQuery) -> tuple[int, str]:
@@ -168,8 +198,10 @@ def _matches(
 
 
 def _thinned(rows: list[bytes], interval: int) -> list[bytes]:
-    """Leave only each `interval`th sequence in its row: they cost CouchDB much, and us nothing."""
+    """Leave only each `interval`th sequence and the last: they cost CouchDB much, us nothing."""
     return [
-        row if number % interval == 0 else b'{"seq":null,' + row.partition(b",")[2]
+        row
+        if number % interval == 0 or number == len(rows)
+        else b'{"seq":null,' + row.partition(b",")[2]
         for number, row in enumerate(rows, 1)
     ]
