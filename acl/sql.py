@@ -41,6 +41,8 @@ _OF_DJANGO = ("cursor_factory", "context", "prepare_threshold")
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
+    # Pages that change again soon are copied from the log to the file once: 16 MB of them.
+    "PRAGMA wal_autocheckpoint=4000",
     "PRAGMA cache_size=-65536",
     "PRAGMA mmap_size=268435456",
     "PRAGMA temp_store=MEMORY",
@@ -170,7 +172,7 @@ class _Process:
 
     @functools.cached_property
     def writer(self) -> _Writer:
-        return _Writer(self.connect())
+        return _Writer(self.connect)
 
     @functools.cached_property
     def reader(self) -> Sql:
@@ -313,9 +315,10 @@ class _Job(Generic[T]):
 class _Writer(threading.Thread):
     """The process's one writer of SQLite."""
 
-    def __init__(self, sql: Sql) -> None:
+    def __init__(self, connect: Callable[[], Sql]) -> None:
         super().__init__(daemon=True, name="sql-writer")
-        self._sql = sql
+        self._connect = connect
+        self._sql = connect()
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self.start()
 
@@ -355,8 +358,16 @@ class _Writer(threading.Thread):
         except sqlite3.Error as error:
             for job in batch:
                 job.error = error
+            self._recover()
+
+    def _recover(self) -> None:
+        try:
             if self._sql.in_transaction:
                 self._sql.execute("ROLLBACK")
+        except sqlite3.Error:
+            # Closing rolls back too, and a new connection has no memory of what went wrong.
+            self._sql.close()
+            self._sql = self._connect()
 
 
 def _hand_over(loop: asyncio.AbstractEventLoop, jobs: Sequence[_Job[Any]]) -> None:

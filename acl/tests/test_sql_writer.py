@@ -140,6 +140,26 @@ async def test_a_failing_commit_reaches_all_who_wait(
     assert await sql.write(lambda c: put(c, "later")) == "later"
 
 
+async def test_a_connection_that_cannot_even_roll_back_is_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    original = Sql.execute
+    await sql.write(lambda c: None)
+
+    def execute(connection: Sql, text: str, params: Any = ()) -> Any:
+        if text in ("COMMIT", "ROLLBACK") and threading.current_thread().name == "sql-writer":
+            raise sqlite3.OperationalError("disk I/O error")
+        return original(connection, text, params)
+
+    monkeypatch.setattr(Sql, "execute", execute)
+    with pytest.raises(sqlite3.OperationalError):
+        await sql.write(lambda c: put(c, "a"))
+    monkeypatch.undo()
+
+    assert names() == []
+    assert await sql.write(lambda c: put(c, "later")) == "later"
+
+
 async def test_when_sqlite_rolls_all_back_nobody_is_told_otherwise(gate: Gate) -> None:
     def disk_full(connection: Sql) -> None:
         connection.execute("ROLLBACK")  # As SQLite does by itself.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.db import connections
 
 from acl.sql import Sql
@@ -65,11 +66,16 @@ def connection(request: pytest.FixtureRequest, tables: None, tmp_path: Path) -> 
     original = sqlite3.connect(connections["default"].settings_dict["NAME"])
     original.backup(copy)
     original.close()
+    for model in apps.get_app_config("couchapi").get_models():
+        copy.execute(f"DELETE FROM {model._meta.db_table}")  # What other tests have put there.
     explained = Explained(copy)
     for number, size in enumerate((2000, 2, 2)):
         databases.create(explained, f"plans-{number}", policy="lww", epoch="x")
         fill = [Write(f"d{at:04}", None, False, b"{}") for at in range(size)]
         writes.write(explained, f"plans-{number}", fill, OURSELVES, NOW)
+    for size in (1, 1, 40):
+        blob = attachments.new_blob(explained, "", 0)
+        attachments.append(explained, blob, 0, [b"x"] * size)
     if request.param == "analyzed":
         copy.execute("ANALYZE")
     explained.plans.clear()
