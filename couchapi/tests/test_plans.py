@@ -73,9 +73,10 @@ def connection(request: pytest.FixtureRequest, tables: None, tmp_path: Path) -> 
         databases.create(explained, f"plans-{number}", policy="lww", epoch="x")
         fill = [Write(f"d{at:04}", None, False, b"{}") for at in range(size)]
         writes.write(explained, f"plans-{number}", fill, OURSELVES, NOW)
-    for size in (1, 1, 40):
+    for number in range(100):
         blob = attachments.new_blob(explained, "", 0)
-        attachments.append(explained, blob, 0, [b"x"] * size)
+        attachments.append(explained, blob, 0, [b"x"] * (1 + number % 3))
+        attachments.adopt(explained, [blob], 1 + number // 4)
     if request.param == "analyzed":
         copy.execute("ANALYZE")
     explained.plans.clear()
