@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,8 +60,8 @@ class Explained(Sql):
 
 @pytest.fixture(params=["as it is", "analyzed"])
 def connection(request: pytest.FixtureRequest, tables: None, tmp_path: Path) -> Iterator[Explained]:
-    """A database file with the hub's tables, one large database and two small ones."""
-    copy = sqlite3.connect(tmp_path / "hub.sqlite3", isolation_level=None)
+    """A database in memory with the hub's tables, one large database and two small ones."""
+    copy = sqlite3.connect(":memory:", isolation_level=None)
     original = sqlite3.connect(connections["default"].settings_dict["NAME"])
     original.backup(copy)
     original.close()
