@@ -59,7 +59,7 @@ class Explained(Sql):
 
 
 @pytest.fixture(params=["as it is", "analyzed"])
-def connection(request: pytest.FixtureRequest, tables: None, tmp_path: Path) -> Iterator[Explained]:
+def connection(request: pytest.FixtureRequest, tables: None) -> Iterator[Explained]:
     """A database in memory with the hub's tables, one large database and two small ones."""
     copy = sqlite3.connect(":memory:", isolation_level=None)
     original = sqlite3.connect(connections["default"].settings_dict["NAME"])
