@@ -13,6 +13,7 @@ from couchapi.endpoints import (
     attachments,
     bulk,
     changes,
+    cluster,
     databases,
     documents,
     listings,
@@ -41,6 +42,7 @@ _database = {
     "_view_cleanup": administration.ViewCleanup,
     "_purge": administration.Purge,
     "_purged_infos": administration.PurgedInfos,
+    "_temp_view": databases.TemporaryView,
 }
 _server = {
     "_up": server.Up,
@@ -49,6 +51,13 @@ _server = {
     "_all_dbs": server.AllDatabases,
     "_dbs_info": server.DatabasesInfo,
     "_db_updates": server.DatabaseUpdates,
+    "_active_tasks": cluster.ActiveTasks,
+    "_membership": cluster.Membership,
+    "_scheduler/jobs": cluster.SchedulerJobs,
+    "_scheduler/docs": cluster.SchedulerDocs,
+    "_node/<str:node>/_config": cluster.Config,
+    "_node/<str:node>/_config/<str:section>": cluster.Config,
+    "_node/<str:node>/_config/<str:section>/<str:key>": cluster.Config,
 }
 
 

@@ -14,9 +14,9 @@ from acl import sql
 from acl.core.policy import Permit, Right
 from couchapi import reader, renderers
 from couchapi.core import names, sequence, visibility
-from couchapi.core.errors import BadRequest
+from couchapi.core.errors import BadRequest, Gone
 from couchapi.endpoints import documents
-from couchapi.endpoints.base import ADMIN, EITHER, WRITE, Endpoint
+from couchapi.endpoints.base import ADMIN, EITHER, READ, WRITE, Endpoint
 from couchapi.store import databases
 from couchapi.store.databases import DatabaseRow
 
@@ -60,6 +60,16 @@ class Database(Endpoint):
     async def post(self, request: Any, db_name: str) -> HttpResponseBase:
         """Write a document whose id may be left to us."""
         return await documents.create(request, db_name)
+
+
+class TemporaryView(Endpoint):
+    """`POST /db/_temp_view`: a part of CouchDB's past."""
+
+    rights = {"POST": READ}
+
+    async def post(self, request: Any, db_name: str) -> HttpResponseBase:
+        """Say that it is gone."""
+        raise Gone
 
 
 async def described(permit: Permit, db_name: str) -> Mapping[str, Any]:
