@@ -250,7 +250,7 @@ def _document_row(connection: sql.Sql, listing: Listing, found: Found) -> bytes:
     row = _row(found.docid, found.rev)
     if not listing.query.include_docs:
         return row
-    shown = reader.shown(connection, found, listing.wanted, listing.form)
+    shown = reader.shown(connection, found, listing.wanted, listing.form, listing.visible)
     return row[:-1] + b',"doc":' + shown + b"}"
 
 

@@ -57,7 +57,7 @@ def winner(
     if found.deleted:
         raise NotFound("deleted")
     body = Body(found.rev, found.body, found.attachments)
-    return _opened(sql, found, body, False, wanted, form)
+    return _opened(sql, found, body, False, wanted, form, visible)
 
 
 def revision(
@@ -80,7 +80,7 @@ def revision(
     body = _visible_bodies(sql, found, [chosen], visible).get(str(chosen))
     if body is None:
         raise NotFound
-    return _opened(sql, found, body, tree[chosen].deleted, wanted, form)
+    return _opened(sql, found, body, tree[chosen].deleted, wanted, form, visible)
 
 
 def revisions(
@@ -118,17 +118,17 @@ def opened_revisions(
     if revs is not None and len(revs) == 1 and str(revs[0]) == found.rev:
         # What replicators nearly always ask for: the winner is a leaf, and its body is here.
         body = Body(found.rev, found.body, found.attachments)
-        yield _opened(sql, found, body, found.deleted, wanted, form)
+        yield _opened(sql, found, body, found.deleted, wanted, form, visible)
         return
     tree = revtree.decode(found.tree)
     chosen = _chosen(tree, revs, latest)
     bodies = _visible_bodies(sql, found, chosen, visible)
     for rev in chosen:
         body = bodies.get(str(rev))
-        if body is None:
+        if body is not None:
+            yield _opened(sql, found, body, tree[rev].deleted, wanted, form, visible)
+        elif revs is not None:  # A leaf that was not asked for is not even named.
             yield rev
-        else:
-            yield _opened(sql, found, body, tree[rev].deleted, wanted, form)
 
 
 def find_visible(sql: Sql, db_name: str, docid: str, visible: Visible | None) -> Found:
@@ -139,10 +139,19 @@ def find_visible(sql: Sql, db_name: str, docid: str, visible: Visible | None) ->
     return found
 
 
-def shown(sql: Sql, found: Found, wanted: Wanted, form: Form) -> bytes:
+def shown(
+    sql: Sql, found: Found, wanted: Wanted, form: Form, visible: Visible | None = None
+) -> bytes:
     """Return the text of a document's winner: for listings that include documents."""
     body = Body(found.rev, found.body, found.attachments)
-    return _opened(sql, found, body, found.deleted, wanted, form).text
+    return _opened(sql, found, body, found.deleted, wanted, form, visible).text
+
+
+def visible_leaves(sql: Sql, found: Found, visible: Visible) -> list[RevId]:
+    """Return the leaves that the caller may see, best first."""
+    leaves = revtree.leaves(revtree.decode(found.tree))
+    seen = _visible_bodies(sql, found, leaves, visible)
+    return [leaf for leaf in leaves if str(leaf) in seen]
 
 
 def counted(sql: Sql, db_name: str, visible: Visible) -> tuple[DatabaseRow, tuple[int, int]]:
@@ -181,9 +190,15 @@ def _visible_bodies(
 
 
 def _opened(
-    sql: Sql, found: Found, body: Body, deleted: bool, wanted: Wanted, form: Form
+    sql: Sql,
+    found: Found,
+    body: Body,
+    deleted: bool,
+    wanted: Wanted,
+    form: Form,
+    visible: Visible | None,
 ) -> Opened:
-    members = _members(sql, found, body.rev, wanted)
+    members = _members(sql, found, body.rev, wanted, visible)
     if body.attachments is None:
         text = presented.document(
             found.docid, body.rev, body.body, deleted=deleted, members=members
@@ -202,12 +217,18 @@ def _opened(
     return Opened(body.rev, deleted, text, sent if form.follows else {})
 
 
-def _members(sql: Sql, found: Found, rev: str, wanted: Wanted) -> Mapping[str, Any] | None:
+def _members(
+    sql: Sql, found: Found, rev: str, wanted: Wanted, visible: Visible | None
+) -> Mapping[str, Any] | None:
     if not presented.wants_members(wanted):
         return None
     tree = revtree.decode(found.tree)
     kept: Collection[str] = documents.kept_revs(sql, found.id) if wanted.revs_info else ()
-    return presented.members(wanted, tree, revid.parse(rev), found.seq, kept)
+    members = presented.members(wanted, tree, revid.parse(rev), found.seq, kept)
+    if visible is not None and found.leaf_count > 1:
+        named = {str(leaf) for leaf in visible_leaves(sql, found, visible)}
+        members = presented.naming_only(members, named)
+    return members
 
 
 def _newer(held: Mapping[str, Attached], found: Found, rev: str, form: Form) -> dict[str, Attached]:

@@ -92,6 +92,16 @@ def members(
     return shown
 
 
+def naming_only(members: Mapping[str, Any], leaves: Collection[str]) -> dict[str, Any]:
+    """Return the members without the conflicts that are not among `leaves`."""
+    shown = dict(members)
+    for name in ("_conflicts", "_deleted_conflicts"):
+        named = [rev for rev in shown.pop(name, ()) if rev in leaves]
+        if named:
+            shown[name] = named
+    return shown
+
+
 def revisions(tree: RevTree, rev: RevId) -> dict[str, Any]:
     """Return `_revisions`: how deep `rev` stands, and the hashes from it to its root."""
     return {"start": rev.pos, "ids": revtree.hashes(tree, rev)}

@@ -117,19 +117,26 @@ class ChangesReader:
             change.seq,
             database.epoch.encode(),
             orjson.dumps(change.docid),
-            self._revs(change),
+            self._revs(connection, change, found),
         )
         if change.deleted:
             row += b',"deleted":true'
         if self.query.include_docs:
-            shown = reader.shown(connection, found, self._wanted, self._form) if found else b"null"
-            row += b',"doc":' + shown
+            row += b',"doc":' + self._document(connection, found)
         return row + b"}"
 
-    def _revs(self, change: Change) -> bytes:
+    def _document(self, connection: Sql, found: Found | None) -> bytes:
+        if found is None:
+            return b"null"
+        return reader.shown(connection, found, self._wanted, self._form, self.visible)
+
+    def _revs(self, connection: Sql, change: Change, found: Found | None) -> bytes:
         if change.tree is None or self.query.style == "main_only":
             return b'{"rev":"%s"}' % change.rev.encode()
-        leaves = revtree.leaves(revtree.decode(change.tree))
+        if self.visible is not None and found is not None:
+            leaves = reader.visible_leaves(connection, found, self.visible)
+        else:
+            leaves = revtree.leaves(revtree.decode(change.tree))
         return b",".join([b'{"rev":"%s"}' % str(leaf).encode() for leaf in leaves])
 
     @property
