@@ -56,10 +56,19 @@ class Listing:
         asked = self.query.key_range()
         if asked is None:
             return None
-        start, end, inclusive = asked
+        if self.query.key is not ... and "\0" in (asked.start or ""):
+            return None
+        start, end, inclusive = _storable(asked.start), _storable(asked.end), asked.inclusive_end
         if self.within is not None:
             start, end = _kept_within(start, end, self.within, self.query.descending)
         return Range(start, end, inclusive, self.query.descending)
+
+
+def _storable(bound: str | None) -> str | None:
+    """Return the same bound without NUL: no id holds one, and PostgreSQL cannot compare it."""
+    if bound is None or "\0" not in bound:
+        return bound
+    return bound.partition("\0")[0] + "\1"
 
 
 def _kept_within(
@@ -238,6 +247,8 @@ def _rows_of_keys(
 
 
 def _sees(listing: Listing, found: Found) -> bool:
+    if listing.within is not None and not listing.within[0] <= found.docid <= listing.within[1]:
+        return False
     return listing.visible is None or listing.visible(found.docid, found.rev, found.body)
 
 

@@ -15,8 +15,8 @@ from django.http.response import HttpResponseBase
 from acl import sql
 from acl.core.errors import HubError
 from couchapi import exceptions, parsers, reader, renderers
-from couchapi.core import docjson, revid
-from couchapi.core.errors import BadRequest
+from couchapi.core import docjson, names, revid
+from couchapi.core.errors import BadRequest, NotFound
 from couchapi.core.params import DocumentQuery
 from couchapi.core.revid import RevId
 from couchapi.core.visibility import Visible
@@ -94,7 +94,9 @@ class _Reading:
     def __call__(
         self, connection: sql.Sql, asked: Sequence[_Asked]
     ) -> list[tuple[_Asked, list[Opened | RevId | None]]]:
-        found = documents.find_many(connection, self.database_id, [one.docid for one in asked])
+        # No id holds a NUL, and PostgreSQL does not even look for one.
+        docids = [one.docid for one in asked if "\0" not in one.docid]
+        found = documents.find_many(connection, self.database_id, docids)
         return [(one, self._open(connection, one, found.get(one.docid))) for one in asked]
 
     def _open(
@@ -182,20 +184,23 @@ def _documents(body: dict[str, Any]) -> list[Any]:
 
 def _write(document: Any, new_edits: bool) -> Write:
     parts = docjson.split(document, max_document=settings.HUB_MAX_DOCUMENT)
-    return write_of(parts, parts.docid or uuid.uuid4().hex, parts.rev, new_edits)
+    docid = parts.docid or uuid.uuid4().hex
+    if names.is_local(docid):  # Its revisions are only counted, and never checked.
+        return Write(docid, None, parts.deleted, parts.body)
+    return write_of(parts, docid, parts.rev, new_edits)
 
 
 def _write_all(
     connection: sql.Sql, db_name: str, batch: Sequence[Write], author: writes.Author, now: int
 ) -> list[Written]:
     """Write the batch; local documents among it go where they belong."""
-    ordinary = [one for one in batch if not one.docid.startswith("_local/")]
+    ordinary = [one for one in batch if not names.is_local(one.docid)]
     if len(ordinary) == len(batch):
         return writes.write(connection, db_name, batch, author, now)
     written = iter(writes.write(connection, db_name, ordinary, author, now))
     return [
         _write_local(connection, db_name, one, author)
-        if one.docid.startswith("_local/")
+        if names.is_local(one.docid)
         else next(written)
         for one in batch
     ]
@@ -204,9 +209,14 @@ def _write_all(
 def _write_local(connection: sql.Sql, db_name: str, one: Write, author: writes.Author) -> Written:
     owner = local_documents.namespace(author.key, author.is_owner)
     docid = one.docid.removeprefix("_local/")
-    return one.docid, RevId(
-        0, str(local_documents.write(connection, db_name, owner, docid, one.body))
-    )
+    if not one.deleted:
+        rev = local_documents.write(connection, db_name, owner, docid, one.body)
+        return one.docid, RevId(0, str(rev))
+    try:
+        local_documents.delete(connection, db_name, owner, docid)
+    except NotFound as error:
+        return one.docid, error
+    return one.docid, RevId(0, "0")
 
 
 def _row(docid: str, result: RevId | HubError) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -166,6 +166,9 @@ def reader_of(
 ) -> ChangesReader:
     """Return the reader of a feed; raises BadRequest for a filter that this hub does not know."""
     passes, needs_body = _filter(query)
+    if query.doc_ids is not None:
+        # No id holds a NUL, and PostgreSQL does not even look for one.
+        query = replace(query, doc_ids=tuple(one for one in query.doc_ids if "\0" not in one))
     reads_bodies = query.include_docs or needs_body or visible is not None
     return ChangesReader(db_name, epoch, query, visible, passes, reads_bodies)
 

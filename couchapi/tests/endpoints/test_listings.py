@@ -1,4 +1,4 @@
-"""`_all_docs` and its kin, `_bulk_get`, `_revs_diff`: reading many documents at once."""
+"""`_all_docs`, `_design_docs` and `_local_docs` as CouchDB answers them."""
 
 from __future__ import annotations
 
@@ -7,183 +7,229 @@ from typing import Any
 
 import pytest
 
-A, B = "a" * 32, "b" * 32
-
 
 @pytest.fixture
-async def letters(owner: Any, database: str) -> str:
-    """A database of a, b, c and d, of which b is deleted, and a design document."""
-    docs: list[dict[str, Any]] = [{"_id": docid, "n": n} for n, docid in enumerate("abcd")]
-    rows = (await owner.post(f"{database}/_bulk_docs", {"docs": docs})).json()
-    await owner.delete(f"{database}/b", rev=rows[1]["rev"])
-    await owner.put(f"{database}/_design/x", {})
+async def five(owner: Any, database: str) -> str:
+    """A database with the documents a to e, which hold their own letter."""
+    docs = [{"_id": letter, "x": letter} for letter in "abcde"]
+    await owner.post(f"{database}/_bulk_docs", {"docs": docs})
     return database
 
 
-def ids(answer: Any) -> list[Any]:
-    return [row.get("id") for row in answer.json()["rows"]]
+async def _list(client: Any, database: str, name: str = "_all_docs", **params: Any) -> Any:
+    answer = await client.get(f"{database}/{name}", **params)
+    assert answer.status == 200, answer.body
+    return answer.json()
+
+
+def _ids(listing: Any) -> str:
+    return "".join(row["id"] for row in listing["rows"])
+
+
+async def test_all_documents_are_listed_by_id(owner: Any, five: str) -> None:
+    listing = await _list(owner, five)
+    assert (listing["total_rows"], listing["offset"]) == (5, 0)
+    assert _ids(listing) == "abcde"
+    row = listing["rows"][0]
+    assert row == {"id": "a", "key": "a", "value": {"rev": row["value"]["rev"]}}
+    assert "update_seq" not in listing
+
+
+async def test_an_empty_database_has_no_rows(owner: Any, database: str) -> None:
+    assert await _list(owner, database) == {"total_rows": 0, "offset": 0, "rows": []}
 
 
 @pytest.mark.parametrize(
-    ("params", "expected"),
+    ("params", "ids"),
     [
-        ({}, ["_design/x", "a", "c", "d"]),
-        ({"descending": True}, ["d", "c", "a", "_design/x"]),
-        ({"startkey": "b"}, ["c", "d"]),
-        ({"start_key": "a", "end_key": "c"}, ["a", "c"]),
-        ({"startkey": "a", "endkey": "c", "inclusive_end": False}, ["a"]),
-        ({"startkey": "c", "endkey": "a", "descending": True}, ["c", "a"]),
-        ({"startkey": "c", "endkey": "a", "descending": True, "inclusive_end": False}, ["c"]),
-        ({"key": "c"}, ["c"]),
-        ({"key": "b"}, []),
-        ({"key": 1}, []),
-        ({"startkey": [1]}, []),
-        ({"skip": 1, "limit": 2}, ["a", "c"]),
-        ({"limit": 0}, []),
-        ({"skip": 9}, []),
+        ({"startkey": '"b"'}, "bcde"),
+        ({"start_key": '"b"', "end_key": '"d"'}, "bcd"),
+        ({"startkey": '"b"', "endkey": '"d"', "inclusive_end": False}, "bc"),
+        ({"descending": True}, "edcba"),
+        ({"descending": True, "startkey": '"d"', "endkey": '"b"'}, "dcb"),
+        ({"descending": True, "startkey": '"d"', "endkey": '"b"', "inclusive_end": False}, "dc"),
+        ({"startkey": '"d"', "endkey": '"b"'}, ""),
+        ({"key": '"c"'}, "c"),
+        ({"key": '"x"'}, ""),
+        ({"key": "1"}, ""),
+        ({"key": '"a\\u0000"'}, ""),
+        ({"startkey": '"b\\u0000"'}, "cde"),
+        ({"endkey": '"b\\u0000"'}, "ab"),
+        ({"limit": 2}, "ab"),
+        ({"limit": 0}, ""),
+        ({"limit": 10**30}, "abcde"),
+        ({"skip": 3}, "de"),
+        ({"skip": 9}, ""),
+        ({"skip": 1, "limit": 2, "descending": True}, "dc"),
+        ({"startkey": "null"}, "abcde"),
+        ({"endkey": "{}"}, "abcde"),
+        ({"startkey": "{}"}, ""),
     ],
 )
-async def test_a_listing_shows_what_is_asked_for(
-    owner: Any, letters: str, params: dict[str, Any], expected: list[str]
+async def test_a_range_is_listed(owner: Any, five: str, params: Any, ids: str) -> None:
+    listing = await _list(owner, five, **params)
+    assert _ids(listing) == ids
+    assert listing["total_rows"] == 5
+
+
+async def test_the_offset_counts_what_stands_before(owner: Any, five: str) -> None:
+    assert (await _list(owner, five, startkey='"c"'))["offset"] == 2
+    assert (await _list(owner, five, startkey='"c"', skip=1))["offset"] == 3
+    assert (await _list(owner, five, startkey='"d"', descending=True))["offset"] == 1
+    assert (await _list(owner, five, skip=99))["offset"] == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("limit", "-1"),
+        ("limit", "x"),
+        ("skip", "-1"),
+        ("descending", "maybe"),
+        ("include_docs", "1"),
+        ("startkey", "a"),
+        ("keys", "1"),
+        ("reduce", "true"),
+        ("group_level", "1"),
+        ("partition", "p"),
+    ],
+)
+async def test_a_parameter_that_cannot_be_read_is_refused(
+    owner: Any, five: str, name: str, value: str
 ) -> None:
-    query = {name: json.dumps(value) for name, value in params.items()}
-    assert ids(await owner.get(f"{letters}/_all_docs", **query)) == expected
-    assert ids(await owner.post(f"{letters}/_all_docs", params)) == expected
+    answer = await owner.get(f"{five}/_all_docs", **{name: value})
+    assert answer.status == 400
+    assert answer.json()["error"] in ("bad_request", "query_parse_error")
 
 
-async def test_a_listing_counts_and_says_where_it_starts(owner: Any, letters: str) -> None:
-    body = (await owner.get(f"{letters}/_all_docs", startkey='"c"', update_seq=True)).json()
-    assert (body["total_rows"], body["offset"]) == (4, 2)
-    assert body["update_seq"].startswith("6-")
+async def test_documents_are_included_with_their_attachments(owner: Any, database: str) -> None:
+    attachments = {"f": {"content_type": "text/plain", "data": "YWJj"}}
+    await owner.put(f"{database}/a", {"x": 1, "_attachments": attachments})
+    (row,) = (await _list(owner, database, include_docs=True))["rows"]
+    assert row["doc"] == (await owner.get(f"{database}/a")).json()
+    (row,) = (await _list(owner, database, include_docs=True, attachments=True))["rows"]
+    assert row["doc"]["_attachments"]["f"]["data"] == "YWJj"
 
 
-async def test_documents_are_included(owner: Any, letters: str) -> None:
-    rows = (await owner.get(f"{letters}/_all_docs", key='"c"', include_docs=True)).json()["rows"]
-    assert rows[0]["doc"]["n"] == 2
-    assert rows[0]["value"]["rev"] == rows[0]["doc"]["_rev"]
-
-
-async def test_keys_are_answered_in_their_order(owner: Any, letters: str) -> None:
-    keys = ["d", "b", "missing", 1, "a"]
-    answer = await owner.post(f"{letters}/_all_docs", {"keys": keys, "include_docs": True})
-    rows = answer.json()["rows"]
-    assert [row["key"] for row in rows] == keys
-    assert rows[0]["doc"]["n"] == 3
-    assert rows[1]["value"]["deleted"] is True and rows[1]["doc"] is None
-    assert rows[2] == {"key": "missing", "error": "not_found"}
-    assert rows[3] == {"key": 1, "error": "not_found"}
-
-
-async def test_a_listing_longer_than_a_page_is_whole(
-    owner: Any, database: str, monkeypatch: pytest.MonkeyPatch
+async def test_conflicts_are_included_where_they_are_asked_for(
+    owner: Any, couch_database: str
 ) -> None:
-    monkeypatch.setattr("couchapi.listing._PAGE", 3)
-    docs = [{"_id": f"{n:02}"} for n in range(10)]
-    await owner.post(f"{database}/_bulk_docs", {"docs": docs})
-    expected = [one["_id"] for one in docs]
-    assert ids(await owner.get(f"{database}/_all_docs")) == expected
-    assert ids(await owner.get(f"{database}/_all_docs", skip=4, limit=5)) == expected[4:9]
-    assert ids(await owner.get(f"{database}/_all_docs", descending=True)) == expected[::-1]
-    included = await owner.get(f"{database}/_all_docs", include_docs=True, skip=1)
-    assert ids(included) == expected[1:]
-    assert ids(await owner.post(f"{database}/_all_docs", {"keys": expected})) == expected
+    docs = [{"_id": "d", "_rev": "1-" + letter * 32} for letter in "ab"]
+    await owner.post(f"{couch_database}/_bulk_docs", {"docs": docs, "new_edits": False})
+    (row,) = (await _list(owner, couch_database, include_docs=True, conflicts=True))["rows"]
+    assert row["doc"]["_conflicts"] == ["1-" + "a" * 32]
 
 
-async def test_design_documents_are_a_listing_of_their_own(owner: Any, letters: str) -> None:
-    assert ids(await owner.get(f"{letters}/_design_docs")) == ["_design/x"]
-    assert ids(await owner.get(f"{letters}/_design_docs", startkey='"a"', endkey='"zzz"')) == []
+async def test_named_documents_are_listed_in_the_order_named(owner: Any, five: str) -> None:
+    rev = (await owner.get(f"{five}/b")).json()["_rev"]
+    gone = (await owner.delete(f"{five}/b", rev=rev)).json()["rev"]
+    keys = ["c", "b", "x", "c", 1, "a\0"]
+    answer = await owner.post(f"{five}/_all_docs", {"keys": keys, "include_docs": True})
+    c, b, x, again, number, nul = answer.json()["rows"]
+    assert c == again
+    assert c["doc"]["x"] == "c"
+    assert b == {"id": "b", "key": "b", "value": {"rev": gone, "deleted": True}, "doc": None}
+    assert x == {"key": "x", "error": "not_found"}
+    assert number == {"key": 1, "error": "not_found"}
+    assert nul == {"key": "a\0", "error": "not_found"}
+    listing = await _list(owner, five, keys=["e", "a"])
+    assert _ids(listing) == "ea"
+    assert listing["total_rows"] == 4
+    assert _ids(await _list(owner, five, keys=["a", "c", "e"], skip=1, limit=1)) == "c"
+    assert _ids(await _list(owner, five, keys=["a", "c"], descending=True)) == "ca"
+    assert (await _list(owner, five, keys=[]))["rows"] == []
 
 
-async def test_several_questions_have_several_answers(owner: Any, letters: str) -> None:
-    queries = {"queries": [{"key": "a"}, {"startkey": "c"}]}
-    results = (await owner.post(f"{letters}/_all_docs/queries", queries)).json()["results"]
-    assert [[row["id"] for row in one["rows"]] for one in results] == [["a"], ["c", "d"]]
+async def test_rxdb_asks_with_a_word_for_deleted_ones(owner: Any, five: str) -> None:
+    body = {"keys": ["a"], "include_docs": True, "deleted": "ok"}
+    answer = await owner.post(f"{five}/_all_docs", body)
+    assert answer.json()["rows"][0]["doc"]["x"] == "a"
 
 
-async def test_bulk_get_opens_what_is_there_and_names_what_is_not(owner: Any, letters: str) -> None:
-    rev = (await owner.get(f"{letters}/a")).json()["_rev"]
-    asked = [{"id": "a", "rev": rev}, {"id": "c"}, {"id": "none"}, {"id": "a", "rev": f"9-{A}"}]
-    answer = await owner.post(f"{letters}/_bulk_get", {"docs": asked}, revs=True)
-    results = answer.json()["results"]
-    assert [one["id"] for one in results] == ["a", "c", "none", "a"]
-    assert results[0]["docs"][0]["ok"]["_revisions"]["start"] == 1
-    assert results[1]["docs"][0]["ok"]["n"] == 2
-    missing = {"error": "not_found", "reason": "missing"}
-    assert results[2]["docs"] == [{"error": {"id": "none", "rev": "undefined", **missing}}]
-    assert results[3]["docs"] == [{"error": {"id": "a", "rev": f"9-{A}", **missing}}]
+async def test_names_and_a_range_do_not_go_together(owner: Any, five: str) -> None:
+    answer = await owner.post(f"{five}/_all_docs", {"keys": ["a"], "startkey": "a"})
+    assert answer.status == 400
+    assert answer.json()["error"] == "query_parse_error"
 
 
-async def test_bulk_get_opens_the_latest_leaf(owner: Any, letters: str) -> None:
-    old = (await owner.get(f"{letters}/a")).json()["_rev"]
-    await owner.put(f"{letters}/a", {"_rev": old, "n": "new"})
-    asked = {"docs": [{"id": "a", "rev": old}]}
-    plain = (await owner.post(f"{letters}/_bulk_get", asked)).json()["results"]
-    assert plain[0]["docs"][0]["ok"]["n"] == 0
-    latest = (await owner.post(f"{letters}/_bulk_get", asked, latest=True)).json()["results"]
-    assert latest[0]["docs"][0]["ok"]["n"] == "new"
-
-
-async def test_bulk_get_of_nothing_is_nothing(owner: Any, letters: str) -> None:
-    assert (await owner.post(f"{letters}/_bulk_get", {"docs": []})).json() == {"results": []}
-
-
-async def test_bulk_get_answers_multipart_when_asked(owner: Any, letters: str) -> None:
-    answer = await owner(
-        "POST",
-        f"{letters}/_bulk_get",
-        {"docs": [{"id": "a"}, {"id": "none"}]},
-        headers={"accept": "multipart/mixed"},
+async def test_the_parameters_may_stand_in_the_body(owner: Any, five: str) -> None:
+    answer = await owner.post(f"{five}/_all_docs", {"startkey": "b", "limit": 1})
+    assert _ids(answer.json()) == "b"
+    empty = await owner(
+        "POST", f"{five}/_all_docs", b"", headers={"content-type": "application/json"}
     )
-    assert answer.headers["content-type"].startswith("multipart/mixed; boundary=")
-    assert b'"n":0' in answer.body and b'error="true"' in answer.body
+    assert _ids(empty.json()) == "abcde"
+    plain = await owner("POST", f"{five}/_all_docs", {}, headers={"content-type": "text/plain"})
+    assert plain.status == 415
 
 
-async def test_missing_revisions_are_told_with_possible_ancestors(owner: Any, letters: str) -> None:
-    rev = (await owner.get(f"{letters}/a")).json()["_rev"]
-    asked = {"a": [rev, f"2-{B}"], "none": [f"1-{A}"], "c": []}
-    assert (await owner.post(f"{letters}/_revs_diff", asked)).json() == {
-        "a": {"missing": [f"2-{B}"], "possible_ancestors": [rev]},
-        "none": {"missing": [f"1-{A}"]},
-    }
-    assert (await owner.post(f"{letters}/_missing_revs", asked)).json() == {
-        "missing_revs": {"a": [f"2-{B}"], "none": [f"1-{A}"]}
-    }
+async def test_the_sequence_number_comes_where_it_is_asked_for(owner: Any, five: str) -> None:
+    listing = await _list(owner, five, update_seq=True)
+    assert listing["update_seq"] == (await owner.get(five)).json()["update_seq"]
 
 
-async def test_a_batch_refuses_one_and_writes_the_others(owner: Any, letters: str) -> None:
-    docs = [{"_id": "new"}, {"_id": "a"}, {"_id": "c", "_rev": f"1-{A}"}, {}]
-    answer = await owner.post(f"{letters}/_bulk_docs", {"docs": docs})
-    rows = answer.json()
-    assert answer.status == 201
-    assert [row.get("ok") for row in rows] == [True, None, None, True]
-    assert rows[1] == {"id": "a", "error": "conflict", "reason": "Document update conflict."}
-    assert (await owner.get(f"{letters}/{rows[3]['id']}")).status == 200
+async def test_several_questions_are_answered_in_their_order(owner: Any, five: str) -> None:
+    queries = [{"keys": ["e"]}, {"limit": 1}, {"startkey": "z"}]
+    answer = await owner.post(f"{five}/_all_docs/queries", {"queries": queries})
+    assert [_ids(one) for one in answer.json()["results"]] == ["e", "a", ""]
+    none = await owner.post(f"{five}/_all_docs/queries", {"queries": []})
+    assert none.json() == {"results": []}
+    for body in ({}, {"queries": 1}, {"queries": [1]}, {"queries": [{"limit": -1}]}):
+        assert (await owner.post(f"{five}/_all_docs/queries", body)).status == 400
 
 
-async def test_a_batch_may_hold_a_document_twice(owner: Any, database: str) -> None:
-    rows = (await owner.post(f"{database}/_bulk_docs", {"docs": [{"_id": "a"}] * 2})).json()
-    assert [row.get("error") for row in rows] == [None, "conflict"]
+async def test_a_long_listing_is_sent_whole(
+    owner: Any, five: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("couchapi.listing._PAGE", 2)
+    assert _ids(await _list(owner, five)) == "abcde"
+    assert _ids(await _list(owner, five, skip=1, limit=3)) == "bcd"
+    assert _ids(await _list(owner, five, descending=True, include_docs=True)) == "edcba"
+    assert _ids(await _list(owner, five, keys=list("abcde"))) == "abcde"
 
 
-async def test_an_edit_from_the_far_future_is_refused_alone(api: Any, database: str) -> None:
-    from asgiref.sync import sync_to_async
-
-    from acl import store
-    from couchapi.core import revid
-
-    friend = await sync_to_async(api.principal)()
-    await sync_to_async(store.add_grant)(database[1:], friend.name, read=True, write=True)
-    year_2090 = 3_790_000_000_000
-    future = str(revid.mint(None, False, b"{}", (), year_2090))
-    docs = [{"_id": "future", "_rev": future}, {"_id": "now", "_rev": f"1-{A}"}]
-    answer = await friend.post(f"{database}/_bulk_docs", {"new_edits": False, "docs": docs})
-    assert answer.status == 201
-    assert [(row["id"], row["error"]) for row in answer.json()] == [("future", "forbidden")]
-    assert (await friend.get(f"{database}/now")).status == 200
+async def test_ids_are_compared_by_code_point(owner: Any, database: str) -> None:
+    ids = ["a", "B", "ä", "\U0001f600", "\uffee", "_design/x", "1"]
+    await owner.post(f"{database}/_bulk_docs", {"docs": [{"_id": docid} for docid in ids]})
+    listing = await _list(owner, database)
+    assert [row["id"] for row in listing["rows"]] == sorted(ids)
 
 
-async def test_local_documents_may_come_in_a_batch(owner: Any, database: str) -> None:
-    docs = [{"_id": "_local/x", "n": 1}, {"_id": "a"}]
-    rows = (await owner.post(f"{database}/_bulk_docs", {"docs": docs})).json()
-    assert [row["id"] for row in rows] == ["_local/x", "a"]
-    assert (await owner.get(f"{database}/_local/x")).json()["n"] == 1
+# -- _design_docs and _local_docs ------------------------------------------------------------------
+
+
+async def test_design_documents_are_listed_alone(owner: Any, five: str) -> None:
+    docs = [{"_id": f"_design/{letter}"} for letter in "xyz"]
+    await owner.post(f"{five}/_bulk_docs", {"docs": docs})
+    listing = await _list(owner, five, "_design_docs")
+    assert (listing["total_rows"], listing["offset"]) == (3, 0)
+    assert [row["id"] for row in listing["rows"]] == ["_design/x", "_design/y", "_design/z"]
+    some = await _list(owner, five, "_design_docs", startkey='"_design/y"', limit=1)
+    assert (some["total_rows"], some["offset"]) == (3, 1)
+    assert [row["id"] for row in some["rows"]] == ["_design/y"]
+    down = await _list(owner, five, "_design_docs", descending=True, skip=1)
+    assert [row["id"] for row in down["rows"]] == ["_design/y", "_design/x"]
+    assert down["offset"] == 1
+    answer = await owner.post(f"{five}/_design_docs/queries", {"queries": [{"limit": 1}]})
+    assert [row["id"] for row in answer.json()["results"][0]["rows"]] == ["_design/x"]
+    outside = await _list(owner, five, "_design_docs", startkey='"a"')
+    assert outside["rows"] == []
+
+
+async def test_a_named_document_that_is_no_design_document_is_not_shown_among_them(
+    owner: Any, five: str
+) -> None:
+    listing = await _list(owner, five, "_design_docs", keys=["a"])
+    assert "value" not in listing["rows"][0]
+
+
+async def test_local_documents_of_the_owner_are_listed(owner: Any, database: str) -> None:
+    for letter in "ab":
+        await owner.put(f"{database}/_local/{letter}", {"x": letter})
+    listing = await _list(owner, database, "_local_docs", include_docs=True)
+    assert (listing["total_rows"], listing["offset"]) == (None, None)
+    assert [row["id"] for row in listing["rows"]] == ["_local/a", "_local/b"]
+    assert listing["rows"][0]["doc"] == {"_id": "_local/a", "_rev": "0-1", "x": "a"}
+    one = await owner.post(f"{database}/_local_docs", {"keys": ["_local/b", "_local/x"]})
+    assert [row.get("id") for row in one.json()["rows"]] == ["_local/b", None]
+    assert json.loads((await owner.get(f"{database}/_local_docs", limit=1)).body)["rows"]
