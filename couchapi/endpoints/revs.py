@@ -56,7 +56,7 @@ async def _asked(request: Any) -> Asked:
     for docid, revs in body.items():
         if not isinstance(revs, list) or not all(isinstance(rev, str) for rev in revs):
             raise BadRequest("Request body must be a JSON object of arrays of revisions")
-        asked[names.check_docid(docid)] = [revid.parse(rev) for rev in revs]
+        asked[names.check_docid(docid)] = list(dict.fromkeys(map(revid.parse, revs)))
     return asked
 
 
