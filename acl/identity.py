@@ -10,7 +10,8 @@ device as well (design/identity-and-tls.md, "Keys").  In the data folder stand
 
 Each file is for the owner's eyes only and is replaced whole.  `ensure` makes what is missing and
 signs anew what does not fit, so a hub that died half-way, or a recovered identity, is made whole
-by the same steps.  A key that is there is never replaced.
+by the same steps.  A key that is there is never replaced.  An identity key that was lost is asked
+for: a new one would make this hub a stranger to everybody.
 """
 
 from __future__ import annotations
@@ -56,9 +57,11 @@ class Identity:
 def ensure(folder: Path, now: datetime.datetime) -> Identity:
     """Make this hub's keys and certificates where they are missing, and note them as principals.
 
-    Two processes may do it at once.  Raises RefusedError for a key file that cannot be read.
+    Two processes may do it at once.  Raises RefusedError for a key file that cannot be read, and
+    for an identity whose key was lost.
     """
     with _locked(folder):
+        _require_key(folder)
         _complete(folder, now)
         ours = load(folder)
         store.register_own(ours.key, ours.device_key, ours.owner_key)
@@ -96,6 +99,7 @@ def export(folder: Path, passphrase: str) -> bytes:
     Whoever has it and the passphrase is the owner.
     """
     load(folder)
+    _require_key(folder)
     key = _read_key(folder / "identity.key")
     salt, iv = (
         secrets.token_bytes(recovery.SALT_BYTES),
@@ -112,10 +116,9 @@ def import_(folder: Path, pem: bytes, passphrase: str, now: datetime.datetime) -
     """
     key = recovery.decrypted(pem, passphrase)
     with _locked(folder):
+        _require_same(folder, key)
         path = folder / "identity.key"
-        if path.exists():
-            _require_same(_read_key(path), key)
-        else:
+        if not path.exists():
             write_private(path, pem_of(key))
         _complete(folder, now)
         ours = load(folder)
@@ -124,11 +127,28 @@ def import_(folder: Path, pem: bytes, passphrase: str, now: datetime.datetime) -
     return ours
 
 
-def _require_same(ours: PrivateKey, theirs: PrivateKey) -> None:
-    if certs.public_key_hash(ours.public_key()) != certs.public_key_hash(theirs.public_key()):
+def _require_key(folder: Path) -> None:
+    # The key is written before its certificate: no crash leaves the certificate alone.
+    if (folder / "identity.crt").exists() and not (folder / "identity.key").exists():
+        raise RefusedError(
+            f"{folder / 'identity.key'} is missing. Put your copy of it back, or run: "
+            "manage.py identity import"
+        )
+
+
+def _require_same(folder: Path, key: PrivateKey) -> None:
+    if _known_key(folder) not in (None, certs.public_key_hash(key.public_key())):
         raise AlreadyThere(
             "This hub has another identity already. Import into a fresh data folder: set HUB_DATA."
         )
+
+
+def _known_key(folder: Path) -> str | None:
+    """Return who this hub is already: by its key, or by the certificate of a key that was lost."""
+    key, certificate = folder / "identity.key", folder / "identity.crt"
+    if key.exists():
+        return certs.public_key_hash(_read_key(key).public_key())
+    return certs.key_of(_certificates(certificate)[0]) if certificate.exists() else None
 
 
 @contextlib.contextmanager

@@ -75,6 +75,30 @@ def test_a_hub_that_died_halfway_keeps_its_identity(tmp_path: Path, missing: str
         assert certs.verified_keys(leaf, others)[1] == before.key
 
 
+def test_an_identity_key_that_was_lost_is_never_made_anew(tmp_path: Path) -> None:
+    identity.ensure(tmp_path, NOW)
+    (tmp_path / "identity.key").unlink()
+    before = (tmp_path / "identity.crt").read_bytes()
+    with pytest.raises(RefusedError, match=r"identity\.key is missing"):
+        identity.ensure(tmp_path, NOW)
+    with pytest.raises(RefusedError, match=r"identity\.key is missing"):
+        identity.export(tmp_path, PASSPHRASE)
+    assert not (tmp_path / "identity.key").exists()
+    assert (tmp_path / "identity.crt").read_bytes() == before
+
+
+def test_a_lost_identity_key_comes_back_from_its_recovery_file_only(tmp_path: Path) -> None:
+    ours = identity.ensure(tmp_path / "one", NOW)
+    saved = identity.export(tmp_path / "one", PASSPHRASE)
+    identity.ensure(tmp_path / "two", NOW)
+    (tmp_path / "one" / "identity.key").unlink()
+    with pytest.raises(AlreadyThere, match="another identity"):
+        foreign = identity.export(tmp_path / "two", PASSPHRASE)
+        identity.import_(tmp_path / "one", foreign, PASSPHRASE, NOW)
+    assert identity.import_(tmp_path / "one", saved, PASSPHRASE, NOW) == ours
+    assert identity.ensure(tmp_path / "one", NOW) == ours
+
+
 def test_a_certificate_of_another_identity_is_signed_anew(tmp_path: Path) -> None:
     identity.ensure(tmp_path / "one", NOW)
     ours = identity.ensure(tmp_path / "two", NOW)
