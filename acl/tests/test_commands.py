@@ -98,12 +98,31 @@ def test_a_name_that_is_taken_leaves_no_files(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_written_leaves_no_principal(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["friend", "device"])
+@pytest.mark.parametrize("folder", ["file", "file/below"])
+def test_a_folder_that_cannot_be_written_leaves_no_principal(
+    tmp_path: Path, folder: str, kind: str
+) -> None:
     (tmp_path / "file").write_text("")
-    assert "cannot be written" in refused(
-        "principal", "add", "anna", "--new-key", str(tmp_path / "file")
-    )
+    arguments = ("anna", "--kind", kind, "--new-key", str(tmp_path / folder))
+    assert "cannot be written" in refused("principal", "add", *arguments)
     assert not Principal.objects.exists()
+
+
+def test_a_name_too_long_for_the_disk_leaves_nothing(tmp_path: Path) -> None:
+    name = "\N{GRINNING FACE}" * 64
+    assert "cannot be written" in refused("principal", "add", name, "--new-key", str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+    assert not Principal.objects.exists()
+
+
+def test_a_name_taken_in_the_meantime_leaves_no_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.add_principal("anna", key("anna"))
+    monkeypatch.setattr(store, "check_free", lambda name: None)
+    assert "taken" in refused("principal", "add", "anna", "--new-key", str(tmp_path / "keys"))
+    assert list((tmp_path / "keys").iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["../anna", "a/b", ""])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from argparse import ArgumentParser
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -175,23 +176,37 @@ def _refuse_our_own(ders: list[bytes]) -> None:
 
 
 def _add_with_new_key(name: str, kind: str, folder: Path) -> str:
-    paths = [folder / f"{name}.{ending}" for ending in _ENDINGS]
-    taken = [str(path) for path in paths if path.exists()]
-    if taken:
-        raise RefusedError(f"{' and '.join(taken)} would be overwritten. Choose another folder.")
+    store.check_free(name)
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = certs.self_signed(key, secrets.randbits(128) | 1)
+    contents = (
+        identity.pem_of(key),
+        certificate.public_bytes(Encoding.PEM),
+        _p12(name, key, certificate),
+    )
     named = certs.key_of(certificate)
-    store.add_principal(name, named, kind)
+    paths = [folder / f"{name}.{ending}" for ending in _ENDINGS]
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        identity.write_private(paths[0], identity.pem_of(key))
-        identity.write_private(paths[1], certificate.public_bytes(Encoding.PEM))
-        identity.write_private(paths[2], _p12(name, key, certificate))
+        with _new_files(folder, dict(zip(paths, contents, strict=True))):
+            store.add_principal(name, named, kind)
     except OSError as error:
-        store.remove_principal(name)
-        raise CommandError(f"{folder} cannot be written: {error.strerror}.") from error
+        raise CommandError(f"{paths[0]} cannot be written: {error.strerror}.") from error
     return named
+
+
+@contextlib.contextmanager
+def _new_files(folder: Path, files: Mapping[Path, bytes]) -> Iterator[None]:
+    """Make private files, and take them away again when they, or the block, fail."""
+    taken = [str(path) for path in files if path.exists()]
+    if taken:
+        raise RefusedError(f"{' and '.join(taken)} would be overwritten. Choose another folder.")
+    with contextlib.ExitStack() as undo:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path, content in files.items():
+            identity.write_private(path, content)
+            undo.callback(path.unlink)
+        yield
+        undo.pop_all()
 
 
 def _p12(name: str, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> bytes:
