@@ -28,8 +28,6 @@ PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublic
 
 T = TypeVar("T", bound=x509.ExtensionType)
 
-E = TypeVar("E", bound=x509.ExtensionType)
-
 DEPTH: Final = 2
 _MOST_OTHERS = 8
 _LARGEST = 16_384

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from acl.core import certs
@@ -211,15 +213,46 @@ def test_bytes_that_are_no_certificate_are_refused(junk: bytes) -> None:
         certs.verified_keys(junk, [])
 
 
+def _damaged(der: bytes, where: int, by: int) -> bytes:
+    return der[:where] + bytes([(der[where] + by) % 256]) + der[where + 1 :]
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a serial number:UserWarning")
 @given(st.integers(0, len(DEVICE_DER) - 1), st.integers(1, 255))
-def test_a_damaged_certificate_proves_no_identity_but_its_own(where: int, by: int) -> None:
-    damaged = bytearray(DEVICE_DER)
-    damaged[where] = (damaged[where] + by) % 256
+@example(DEVICE_DER.index(b"\x02\x01\x02\x02\x01\x02") + 5, 254)  # Serial number 0.
+def test_a_damaged_certificate_proves_an_identity_only_by_what_that_signed(
+    where: int, by: int
+) -> None:
+    damaged = _damaged(DEVICE_DER, where, by)
     try:
-        found = certs.verified_keys(bytes(damaged), [IDENTITY_DER])
+        found = certs.verified_keys(damaged, [IDENTITY_DER])
     except KeyFormatError:
         return
-    assert _hash(IDENTITY) not in found
+    if _hash(IDENTITY) in found:
+        _require_only_the_envelope_differs(damaged, DEVICE_DER)
+
+
+def test_a_signature_written_another_way_proves_what_it_proved() -> None:
+    # Zero bits at the end of a BIT STRING may be counted as unused: the same signature.
+    ending_in_zero = next(der for der in _device_certificates() if der[-1] % 2 == 0)
+    length = len(x509.load_der_x509_certificate(ending_in_zero).signature)
+    rewritten = _damaged(ending_in_zero, len(ending_in_zero) - length - 1, 1)
+    assert certs.verified_keys(rewritten, [IDENTITY_DER]) == [_hash(DEVICE), _hash(IDENTITY)]
+    _require_only_the_envelope_differs(rewritten, ending_in_zero)
+
+
+def _device_certificates() -> Iterator[bytes]:
+    for serial in itertools.count(2):
+        leaf = certs.signed_leaf(
+            DEVICE.public_key(), IDENTITY_CERTIFICATE, IDENTITY, serial=serial, now=NOW
+        )
+        yield _der(leaf)
+
+
+def _require_only_the_envelope_differs(one: bytes, other: bytes) -> None:
+    read, expected = map(x509.load_der_x509_certificate, (one, other))
+    assert read.tbs_certificate_bytes == expected.tbs_certificate_bytes
+    assert read.signature == expected.signature
 
 
 def test_our_certificates_name_nobody_and_hold_what_tls_clients_ask_for() -> None:
