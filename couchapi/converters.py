@@ -11,10 +11,8 @@ from django.urls import register_converter
 from couchapi.core import names
 
 
-class DatabaseName:
-    """One segment: a database; illegal names are no routes, so GET answers 404."""
-
-    regex = r"[a-z][^/]*"
+class _Name:
+    """What is taken as it comes; the endpoint says what is wrong with it."""
 
     def to_python(self, value: str) -> str:
         """Return the name; raises BadRequest for one that is not percent-encoded UTF-8."""
@@ -25,31 +23,44 @@ class DatabaseName:
         return value
 
 
-class AnyName(DatabaseName):
+class DatabaseName(_Name):
+    """One segment: a database; illegal names are no routes, so all methods answer 404."""
+
+    regex = r"[a-z][^/]*"
+
+    def to_python(self, value: str) -> str:
+        """Return the name; ValueError, which Django takes for no route, for an illegal one."""
+        name = super().to_python(value)
+        if not names.is_database_name(name):
+            raise ValueError(name)
+        return name
+
+
+class AnyName(_Name):
     """One segment, whatever it is: what a client may try to create."""
 
     regex = r"[^/_][^/]*|_users|_global_changes"
 
 
-class Docid(DatabaseName):
+class Docid(_Name):
     """An ordinary document's id."""
 
     regex = r"[^/_][^/]*"
 
 
-class DesignId(DatabaseName):
+class DesignId(_Name):
     """What follows `_design/`, whose slash may come encoded."""
 
     regex = r"_design(?:/|%2[Ff])[^/]+"
 
 
-class LocalId(DatabaseName):
+class LocalId(_Name):
     """A local document's id, with its `_local/`."""
 
     regex = r"_local(?:/|%2[Ff])[^/]+"
 
 
-class AttachmentName(DatabaseName):
+class AttachmentName(_Name):
     """The rest of the path: an attachment's name may have slashes."""
 
     regex = r"[^/_].*"

@@ -10,6 +10,7 @@ from acl import store as acl_store
 from acl.sql import Sql
 from couchapi import wakeups
 from couchapi.core.errors import DatabaseMissing, FileExists
+from couchapi.core.names import is_database_name
 
 _COLUMNS = (
     "id, name, conflict_policy, update_seq, purge_seq, epochs, revs_limit, "
@@ -63,6 +64,8 @@ def create(
 
 def find(sql: Sql, name: str) -> DatabaseRow | None:
     """Return the database, or None."""
+    if not is_database_name(name):  # Such as those that dropped databases have.
+        return None
     found = sql.one(f"SELECT {_COLUMNS} FROM couchapi_database WHERE name = %s", (name,))
     return None if found is None else _row(found)
 
@@ -80,6 +83,8 @@ def lock(sql: Sql, name: str) -> DatabaseRow:
 
     So the order of commits is the order of sequence numbers (design/replication.md).
     """
+    if not is_database_name(name):
+        raise DatabaseMissing
     # SQLite's transaction is the only writer already.
     keep = "" if sql.vendor == "sqlite" else " FOR UPDATE"
     found = sql.one(f"SELECT {_COLUMNS} FROM couchapi_database WHERE name = %s{keep}", (name,))

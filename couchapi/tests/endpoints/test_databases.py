@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from asgiref.sync import sync_to_async
 
-from acl import store
+from acl import sql, store
 
 
 async def test_a_database_is_made_described_and_deleted(
@@ -59,6 +59,28 @@ async def test_an_illegal_name_cannot_be_made_and_is_not_there(owner: Any, name:
     assert refused.json()["error"] == "illegal_database_name"
     assert (await owner.get(path)).status == 404
     assert (await owner.delete(path)).status == 404
+
+
+@pytest.mark.parametrize("end", ["/d", "/_all_docs", "/_changes", "/_local/l", "/d/f"])
+async def test_nothing_is_in_a_database_of_an_illegal_name(owner: Any, end: str) -> None:
+    for name in ("A", "a%00", "a.b"):
+        assert (await owner.get(f"/{name}{end}")).status == 404
+
+
+async def test_a_deleted_database_cannot_be_reached_by_the_name_it_has_until_it_is_removed(
+    owner: Any, database: str
+) -> None:
+    await owner.delete(database)
+    rows = await sql.scan(
+        lambda connection: connection.all("SELECT name FROM couchapi_database WHERE dropped")
+    )
+    assert rows
+    for (name,) in rows:
+        for method in ("GET", "HEAD", "DELETE"):
+            assert (await owner(method, f"/{name}")).status == 404
+        assert (await owner.post(f"/{name}", {})).status == 404
+        (info,) = (await owner.post("/_dbs_info", {"keys": [name]})).json()
+        assert info["error"] == "not_found"
 
 
 async def test_a_name_that_is_too_long_is_refused(owner: Any) -> None:
