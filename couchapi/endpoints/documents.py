@@ -103,18 +103,18 @@ def write_of(
     Raises BadRequest for a revision made elsewhere that does not say which it is.
     """
     attachments = incoming.read(parts.attachments, uploaded) if parts.attachments else None
-    base = revid.parse(rev) if rev else None
-    path: Sequence[RevId] | None = None
-    if not new_edits:
-        if parts.revisions and parts.revisions[1]:
-            path = revid.path(*parts.revisions)
-        elif base is not None:
-            path = (base,)
-        else:
-            raise BadRequest(
-                "When `new_edits: false`, the document needs `_rev` or `_revisions` specified"
-            )
-    return Write(docid, base, parts.deleted, parts.body, path, attachments)
+    if new_edits:
+        base = revid.parse(rev) if rev else None
+        return Write(docid, base, parts.deleted, parts.body, None, attachments)
+    return Write(docid, None, parts.deleted, parts.body, _path(parts, rev), attachments)
+
+
+def _path(parts: Parts, rev: str | None) -> Sequence[RevId]:
+    if parts.revisions and parts.revisions[1]:
+        return revid.path(*parts.revisions)
+    if rev:
+        return (revid.parse(rev),)
+    raise BadRequest("When `new_edits: false`, the document needs `_rev` or `_revisions` specified")
 
 
 def author_of(request: Any) -> Author:
