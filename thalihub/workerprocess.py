@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
+import warnings
 
 import django
 from celery import beat
-from celery.exceptions import WorkerShutdown
+from celery.exceptions import SecurityWarning, WorkerShutdown
 from celery.signals import worker_ready, worker_shutting_down
 from celery.worker import state
 
@@ -38,6 +39,8 @@ def main() -> None:
 
     from thalihub.celery import app
 
+    # `manage.py hub` has said it already, in a sentence.
+    warnings.simplefilter("ignore", SecurityWarning)
     worker_shutting_down.connect(_stop_at_once)
     worker_ready.connect(_begin_schedule)
     # The filesystem transport moves a message here when it takes it; across file systems the

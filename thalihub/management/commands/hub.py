@@ -114,9 +114,17 @@ Connect as its owner:
   curl -k --pinnedpubkey 'sha256//{pin}' \\
     --cert {shown["owner_certificate"]} --key {shown["owner_key"]} {shown["api"]}
 
-Make a login for the pages:  manage.py createsuperuser
-Stop it with Ctrl-C.
+Make a login for the pages:  .venv/bin/python manage.py createsuperuser
+Stop it with Ctrl-C.{_as_root()}
 """
+
+
+def _as_root() -> str:
+    if os.geteuid() != 0:
+        return ""
+    return (
+        "\n\nIt runs as root. A user of its own is safer: it needs nothing but its folder."
+    )
 
 
 def _bytes_of(key: str) -> bytes:
