@@ -34,7 +34,7 @@ class ClientCertificate(BaseAuthentication):
 class AllowedOrigin(BasePermission):
     """Browsers only from pages of allowed origins."""
 
-    async def admit(self, request: Any, view: Endpoint) -> None:
+    async def admit(self, request: Any, view: Endpoint | None = None) -> None:
         """Raise Forbidden for another page's request."""
         origin = request.header(b"origin")
         if origin is not None:

@@ -17,6 +17,7 @@ from couchapi.endpoints.base import READ, Endpoint, visible_to
 from couchapi.feeds import Pace, text
 from couchapi.feeds.changes import reader_of, start
 from couchapi.feeds.text import End, Pages
+from couchapi.permissions import AllowedOrigin
 
 
 class Changes(Endpoint):
@@ -47,7 +48,7 @@ async def _feed(request: Any, db_name: str, query: ChangesQuery) -> HttpResponse
         headers["ETag"] = await _etag(db_name, request)
         if etags.matches(request.header(b"if-none-match"), headers["ETag"]):
             return renderers.not_modified(headers)
-    allowed = partial(_still_allowed, request.caller, db_name, request.permit)
+    allowed = partial(_still_allowed, request, db_name)
     pages = feeds.follow(db_name, since, pace_of(query), read, allowed)
     return sent(query, pages, since, partial(_end, epoch), headers)
 
@@ -82,13 +83,14 @@ async def _etag(db_name: str, request: Any) -> str:
     return f'"{newest}-{epoch}-{version}"'
 
 
-async def _still_allowed(caller: Any, db_name: str, permit: Any) -> bool:
+async def _still_allowed(request: Any, db_name: str) -> bool:
     """Tell whether the caller may still read what it could when the feed began."""
     try:
-        now = await gate.check(caller, READ, db_name)
+        await AllowedOrigin().admit(request)
+        now = await gate.check(request.caller, READ, db_name)
     except HubError:
         return False
-    return bool(now.selectors == permit.selectors)
+    return bool(now.selectors == request.permit.selectors)
 
 
 def _end(epoch: str, last: int, pending: int) -> bytes:

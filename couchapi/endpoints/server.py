@@ -13,7 +13,7 @@ from django.conf import settings
 from django.http.response import HttpResponseBase
 
 from acl import gate, identity, sql
-from acl.core.errors import HubError
+from acl.core.errors import Forbidden, HubError
 from acl.core.policy import Right
 from couchapi import feeds, parsers, renderers
 from couchapi.core import params, sequence
@@ -23,6 +23,7 @@ from couchapi.endpoints.base import ANY, EITHER, Endpoint
 from couchapi.endpoints.changes import pace_of, sent
 from couchapi.endpoints.databases import described
 from couchapi.feeds import Page
+from couchapi.permissions import AllowedOrigin
 from couchapi.store import databases
 from couchapi.wakeups import ANY_DATABASE
 
@@ -192,6 +193,10 @@ async def _sees(request: Any) -> frozenset[str] | None:
 
 async def _sees_as_before(request: Any, seen: frozenset[str] | None) -> bool:
     """Tell whether the caller sees the same databases; else its feed ends, and it asks again."""
+    try:
+        await AllowedOrigin().admit(request)
+    except Forbidden:
+        return False
     return await _sees(request) == seen
 
 

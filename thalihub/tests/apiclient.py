@@ -53,8 +53,7 @@ class Client:
         **params: Any,
     ) -> Answer:
         """Send a request; a body that is not bytes goes as JSON, parameters into the query."""
-        exchange = Exchange(self, method, path, body, {**self.headers, **(headers or {})}, params)
-        return await exchange.run()
+        return await self.exchange(method, path, body, headers=headers, **params).run()
 
     async def get(self, path: str, **params: Any) -> Answer:
         """GET."""
@@ -72,9 +71,17 @@ class Client:
         """DELETE."""
         return await self("DELETE", path, **params)
 
-    def exchange(self, method: str, path: str, body: Any) -> Exchange:
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **params: Any,
+    ) -> Exchange:
         """A request that tells how it went beside its answer."""
-        return Exchange(self, method, path, body, dict(self.headers), {})
+        return Exchange(self, method, path, body, {**self.headers, **(headers or {})}, params)
 
     def open(self, path: str, **params: Any) -> Exchange:
         """A request whose answer is read while it is sent: for feeds."""

@@ -180,3 +180,20 @@ async def test_an_open_feed_of_an_allowed_page_can_be_read(page: Page) -> None:
         "GET", f"{page.path}/_changes", headers={"origin": page.origin}, feed="longpoll"
     )
     _assert_readable(answer, page.origin)
+
+
+@pytest.mark.parametrize("where", ["_changes", "_db_updates"])
+async def test_an_origin_that_is_allowed_no_more_gets_nothing_from_its_open_feed(
+    api: Any, page: Page, where: str
+) -> None:
+    path = "/_db_updates" if where == "_db_updates" else f"{page.path}/_changes"
+    params = {"feed": "continuous", "since": "now", "heartbeat": 10_000}
+    headers = {"origin": page.origin}
+    async with page.app.exchange("GET", path, None, headers=headers, **params) as feed:
+        pieces = feed.pieces()
+        await anext(pieces)
+        await sync_to_async(store.disallow_origin)(page.app.name, page.origin)
+        await api.owner.put(f"{page.path}/secret", {})
+        body = b"".join([piece async for piece in pieces])
+    assert b"secret" not in body
+    assert b"db_name" not in body
