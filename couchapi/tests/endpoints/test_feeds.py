@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 
-from acl import store
-from couchapi import wakeups
+from acl import sql, store
+from couchapi import feeds, wakeups
+from couchapi.core.params import ChangesQuery
+from couchapi.feeds import Pace, Page, changes
 
 LIVE = ["longpoll", "continuous", "eventsource"]
 
@@ -187,6 +190,30 @@ async def test_nothing_is_sent_with_a_right_that_was_taken_away_however_busy_the
         await api.owner.put(f"{database}/secret", {})  # No check is due: the write itself asks.
         body = b"".join([piece async for piece in open_feed.pieces()])
     assert b"secret" not in body
+
+
+async def test_the_right_is_asked_for_between_the_pages_of_a_backlog(hub_identity: Any) -> None:
+    async def never() -> bool:
+        return False
+
+    def read(connection: sql.Sql, since: int, limit: int | None) -> Page:
+        return Page([b"row"], since + 1, exhausted=False)
+
+    pages = feeds.follow("nothing", 0, Pace(live=False, limit=3), read, never)
+    assert [page.last async for page in pages] == [1]
+
+
+async def test_a_reader_does_not_take_a_new_database_for_the_old_one(
+    owner: Any, database: str
+) -> None:
+    name, query = database[1:], ChangesQuery()
+    _, epoch = await sql.scan(partial(changes.start, db_name=name, query=query))
+    read = changes.reader_of(name, epoch, query, None)
+    await owner.delete(database)
+    await owner.put(database)
+    await owner.put(f"{database}/other", {})
+    page = await sql.scan(partial(read, since=0, limit=None))
+    assert (page.gone, page.rows) == (True, [])
 
 
 async def test_a_narrower_right_ends_a_feed(api: Any, database: str) -> None:
