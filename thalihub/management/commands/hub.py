@@ -122,9 +122,7 @@ Stop it with Ctrl-C.{_as_root()}
 def _as_root() -> str:
     if os.geteuid() != 0:
         return ""
-    return (
-        "\n\nIt runs as root. A user of its own is safer: it needs nothing but its folder."
-    )
+    return "\n\nIt runs as root. A user of its own is safer: it needs nothing but its folder."
 
 
 def _bytes_of(key: str) -> bytes:
