@@ -47,6 +47,14 @@ def test_hub_says_how_to_connect(hub):
     assert str(hub.data / "owner.crt") in log
 
 
+def test_nobody_else_can_read_what_the_hub_writes(hub):
+    with hub.client(hub.owner) as client:
+        assert client.put("/secrets").status_code == 201
+    written = [path for path in hub.data.rglob("*") if path.exists()]
+    assert hub.data / "hub.sqlite3" in written
+    assert [path for path in written if path.lstat().st_mode & 0o077] == []
+
+
 def test_clean_stop_leaves_neither_processes_nor_hub_json(own_hub):
     family = own_hub._family()
     assert own_hub.stop() == 0

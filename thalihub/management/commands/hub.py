@@ -31,6 +31,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, json: bool, **options: Any) -> None:
         """Prepare the data folder, bind the sockets, and become the main process."""
+        # All that this hub and its processes write is for the owner's eyes.
+        os.umask(0o077)
         try:
             held = datafolder.lock(settings.HUB_DATA)
             datafolder.withdraw(settings.HUB_DATA)
