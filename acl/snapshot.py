@@ -10,7 +10,8 @@ _kept: dict[str, Everything] = {}
 
 async def current() -> Everything:
     """Return all ACLs as they are now; costs one indexed read while they do not change."""
-    version = await sql.point(store.version)
+    row = await sql.first(store.VERSION)
+    version = int(row[0]) if row else 0
     kept = _kept.get("now")
     if kept is None or kept.version != version:
         kept = _kept["now"] = await sql.point(store.load)

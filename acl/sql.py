@@ -125,6 +125,14 @@ async def point(job: Callable[[Sql], T]) -> T:
     return await scan(job)
 
 
+async def first(statement: str, params: Sequence[Any] = ()) -> Row | None:
+    """Return the first row of one statement, which needs no transaction to see one snapshot."""
+    process = _process()
+    if process.vendor == "sqlite":
+        return process.reader.one(statement, params)
+    return await scan(lambda sql: sql.one(statement, params))
+
+
 async def scan(job: Callable[[Sql], T]) -> T:
     """Run `job`, which may read many rows, in the pool: all its reads see one snapshot."""
     process = _process()

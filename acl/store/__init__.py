@@ -1,7 +1,7 @@
 """The ACL tables: what the command line, the admin and the gate do with them."""
 
 from acl.core.policy import Members
-from acl.store.everything import Everything, Known, load, version
+from acl.store.everything import VERSION, Everything, Known, load, version
 from acl.store.grants import (
     add_grant,
     add_grant_in,
@@ -37,6 +37,7 @@ from acl.store.people import (
 
 __all__ = [
     "OWNER",
+    "VERSION",
     "Everything",
     "Known",
     "Members",

@@ -30,9 +30,13 @@ class Everything:
     origins: Mapping[str, frozenset[int | None]]
 
 
+VERSION = "SELECT number FROM acl_aclversion WHERE id = 1"
+"""Reads the number that grows with each change."""
+
+
 def version(sql: Sql) -> int:
     """Return the number that grows with each change."""
-    row = sql.one("SELECT number FROM acl_aclversion WHERE id = 1")
+    row = sql.one(VERSION)
     return int(row[0]) if row else 0
 
 
