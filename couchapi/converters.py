@@ -47,17 +47,27 @@ class Docid(_Name):
 
     regex = r"[^/_][^/]*"
 
+    def to_python(self, value: str) -> str:
+        """Return the id; ValueError, so that the routes of their own see them, for others.
+
+        `%5Flocal%2Fx` is a local document: as an ordinary one it would be replicated.
+        """
+        name = super().to_python(value)
+        if names.is_local(name) or names.is_design(name):
+            raise ValueError(name)
+        return name
+
 
 class DesignId(_Name):
     """What follows `_design/`, whose slash may come encoded."""
 
-    regex = r"_design(?:/|%2[Ff])[^/]+"
+    regex = r"(?:_|%5[Ff])design(?:/|%2[Ff])[^/]+"
 
 
 class LocalId(_Name):
     """A local document's id, with its `_local/`."""
 
-    regex = r"_local(?:/|%2[Ff])[^/]+"
+    regex = r"(?:_|%5[Ff])local(?:/|%2[Ff])[^/]+"
 
 
 class AttachmentName(_Name):

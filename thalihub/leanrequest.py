@@ -10,12 +10,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import TooManyFieldsSent
 from django.http import HttpRequest, QueryDict
 from django.http.request import HttpHeaders
 from django.utils.datastructures import MultiValueDict
 from django.utils.functional import cached_property
 
-from couchapi.core.errors import BodyTooLarge
+from couchapi.core.errors import BadRequest, BodyTooLarge
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
@@ -72,8 +73,11 @@ class LeanRequest(HttpRequest):
 
     @cached_property
     def GET(self) -> QueryDict:  # type: ignore[override]  # noqa: N802
-        """The query's parameters."""
-        return QueryDict(self.scope["query_string"], encoding="utf-8")
+        """The query's parameters; raises BadRequest for more than Django takes."""
+        try:
+            return QueryDict(self.scope["query_string"], encoding="utf-8")
+        except TooManyFieldsSent:
+            raise BadRequest("The query has too many parameters.") from None
 
     @cached_property
     def POST(self) -> QueryDict:  # type: ignore[override]  # noqa: N802

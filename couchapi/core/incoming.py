@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,9 @@ from couchapi.core import attached
 from couchapi.core.errors import BadRequest, MissingStub
 
 _DEFAULT_TYPE = "application/octet-stream"
+_LONGEST_TYPE = 1000
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_HIGHEST_REVPOS = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ def read(
 
 
 def _one(name: str, member: Mapping[str, Any], uploaded: Mapping[str, Uploaded]) -> Incoming:
-    revpos = _revpos(name, member)
+    revpos = check_revpos(name, member.get("revpos"))
     if member.get("stub"):
         digest = member.get("digest")
         return Stub(digest if isinstance(digest, str) else None, revpos)
@@ -77,17 +81,27 @@ def _one(name: str, member: Mapping[str, Any], uploaded: Mapping[str, Uploaded])
         return uploaded[name]
     if "data" not in member:
         raise MissingStub(f"The attachment '{name}' has neither data nor stub.")
-    content_type = member.get("content_type", _DEFAULT_TYPE)
-    if not isinstance(content_type, str):
-        raise BadRequest(f"The content_type of the attachment '{name}' is not a string.")
+    content_type = check_content_type(name, member.get("content_type", _DEFAULT_TYPE))
     return Inline(_decoded(name, member["data"]), content_type, revpos)
 
 
-def _revpos(name: str, member: Mapping[str, Any]) -> int | None:
-    revpos = member.get("revpos")
-    if revpos is not None and (not isinstance(revpos, int) or isinstance(revpos, bool)):
+def check_content_type(name: str, value: object) -> str:
+    """Return the type of the attachment `name`; raises BadRequest for what is no header's value."""
+    if not isinstance(value, str) or len(value) > _LONGEST_TYPE or _CONTROL.search(value):
+        raise BadRequest(f"The content_type of the attachment '{name}' is not a media type.")
+    return value
+
+
+def check_revpos(name: str, value: object) -> int | None:
+    """Return the generation that brought the attachment `name`, if one is said.
+
+    Raises BadRequest.
+    """
+    if value is None:
+        return None
+    if type(value) is not int or not 0 <= value <= _HIGHEST_REVPOS:
         raise BadRequest(f"The revpos of the attachment '{name}' is not a number.")
-    return revpos
+    return value
 
 
 def _decoded(name: str, data: object) -> bytes:

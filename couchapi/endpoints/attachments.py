@@ -11,7 +11,7 @@ from django.http.response import HttpResponseBase
 from acl import sql
 from acl.core.errors import HubError
 from couchapi import parsers, reader, renderers, uploads
-from couchapi.core import attached, etags, names, ranges, revid
+from couchapi.core import attached, etags, incoming, names, ranges, revid
 from couchapi.core.attached import Attached
 from couchapi.core.errors import NotFound, RangeNotSatisfiable
 from couchapi.core.incoming import Uploaded
@@ -52,7 +52,8 @@ class Attachment(Endpoint):
         names.check_attachment_name(name)
         query = DocumentQuery.from_query(request.GET)
         base = asked_rev(request, query)
-        content_type = request.header(b"content-type") or _DEFAULT_TYPE
+        given = request.header(b"content-type") or _DEFAULT_TYPE
+        content_type = incoming.check_content_type(name, given)
         author = author_of(request)
         pieces = parsers.pieces(request)
         uploaded = await uploads.receive(pieces, author.key, content_type)

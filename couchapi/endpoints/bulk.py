@@ -15,17 +15,17 @@ from django.http.response import HttpResponseBase
 from acl import sql
 from acl.core.errors import HubError
 from couchapi import exceptions, parsers, reader, renderers
-from couchapi.core import docjson, names, revid
-from couchapi.core.errors import BadRequest, NotFound
+from couchapi.core import docjson, revid
+from couchapi.core.errors import BadRequest
 from couchapi.core.params import DocumentQuery
 from couchapi.core.revid import RevId
 from couchapi.core.visibility import Visible
 from couchapi.endpoints import multiparts
 from couchapi.endpoints.base import READ, WRITE, Endpoint, visible_to
-from couchapi.endpoints.documents import author_of, form_of, now_ms, write_of
+from couchapi.endpoints.documents import author_of, form_of, now_ms, write_all, write_of
 from couchapi.reader import Form, Opened
-from couchapi.store import databases, documents, local_documents, writes
-from couchapi.store.writes import Write, Written
+from couchapi.store import databases, documents
+from couchapi.store.writes import Write
 
 _ENVELOPE = 2
 _DOCUMENTS_AT_ONCE = 100
@@ -44,7 +44,7 @@ class BulkDocs(Endpoint):
         batch = [_write(document, new_edits) for document in _documents(body)]
         author, now = author_of(request), now_ms()
         written = await sql.write(
-            lambda connection: _write_all(connection, db_name, batch, author, now)
+            lambda connection: write_all(connection, db_name, batch, author, now)
         )
         if new_edits:
             rows = [_row(docid, result) for docid, result in written]
@@ -184,39 +184,7 @@ def _documents(body: dict[str, Any]) -> list[Any]:
 
 def _write(document: Any, new_edits: bool) -> Write:
     parts = docjson.split(document, max_document=settings.HUB_MAX_DOCUMENT)
-    docid = parts.docid or uuid.uuid4().hex
-    if names.is_local(docid):  # Its revisions are only counted, and never checked.
-        return Write(docid, None, parts.deleted, parts.body)
-    return write_of(parts, docid, parts.rev, new_edits)
-
-
-def _write_all(
-    connection: sql.Sql, db_name: str, batch: Sequence[Write], author: writes.Author, now: int
-) -> list[Written]:
-    """Write the batch; local documents among it go where they belong."""
-    ordinary = [one for one in batch if not names.is_local(one.docid)]
-    if len(ordinary) == len(batch):
-        return writes.write(connection, db_name, batch, author, now)
-    written = iter(writes.write(connection, db_name, ordinary, author, now))
-    return [
-        _write_local(connection, db_name, one, author)
-        if names.is_local(one.docid)
-        else next(written)
-        for one in batch
-    ]
-
-
-def _write_local(connection: sql.Sql, db_name: str, one: Write, author: writes.Author) -> Written:
-    owner = local_documents.namespace(author.key, author.is_owner)
-    docid = one.docid.removeprefix("_local/")
-    if not one.deleted:
-        rev = local_documents.write(connection, db_name, owner, docid, one.body)
-        return one.docid, RevId(0, str(rev))
-    try:
-        local_documents.delete(connection, db_name, owner, docid)
-    except NotFound as error:
-        return one.docid, error
-    return one.docid, RevId(0, "0")
+    return write_of(parts, parts.docid or uuid.uuid4().hex, parts.rev, new_edits)
 
 
 def _row(docid: str, result: RevId | HubError) -> bytes:

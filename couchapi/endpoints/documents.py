@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
-from urllib.parse import unquote
 
 from django.conf import settings
 from django.http.response import HttpResponseBase
@@ -17,15 +16,15 @@ from acl.core.errors import HubError
 from couchapi import parsers, reader, renderers, uploads
 from couchapi.core import docjson, etags, incoming, names, revid
 from couchapi.core.docjson import Parts
-from couchapi.core.errors import BadRequest
+from couchapi.core.errors import BadRequest, NotFound
 from couchapi.core.incoming import Uploaded
 from couchapi.core.params import DocumentQuery
 from couchapi.core.revid import RevId
 from couchapi.endpoints import multiparts
 from couchapi.endpoints.base import READ, WRITE, Endpoint, visible_to
 from couchapi.reader import Form, Opened
-from couchapi.store import writes
-from couchapi.store.writes import Author, Write
+from couchapi.store import local_documents, writes
+from couchapi.store.writes import Author, Write, Written
 
 
 class Document(Endpoint):
@@ -102,11 +101,42 @@ def write_of(
 
     Raises BadRequest for a revision made elsewhere that does not say which it is.
     """
+    if names.is_local(docid):  # Its revisions are only counted, and never checked.
+        return Write(docid, None, parts.deleted, parts.body)
     attachments = incoming.read(parts.attachments, uploaded) if parts.attachments else None
     if new_edits:
         base = revid.parse(rev) if rev else None
         return Write(docid, base, parts.deleted, parts.body, None, attachments)
     return Write(docid, None, parts.deleted, parts.body, _path(parts, rev), attachments)
+
+
+def write_all(
+    connection: sql.Sql, db_name: str, batch: Sequence[Write], author: Author, now: int
+) -> list[Written]:
+    """Write the batch; local documents among it go where they belong."""
+    ordinary = [one for one in batch if not names.is_local(one.docid)]
+    if len(ordinary) == len(batch):
+        return writes.write(connection, db_name, batch, author, now)
+    written = iter(writes.write(connection, db_name, ordinary, author, now))
+    return [
+        _write_local(connection, db_name, one, author)
+        if names.is_local(one.docid)
+        else next(written)
+        for one in batch
+    ]
+
+
+def _write_local(connection: sql.Sql, db_name: str, one: Write, author: Author) -> Written:
+    owner = local_documents.namespace(author.key, author.is_owner)
+    docid = one.docid.removeprefix("_local/")
+    if not one.deleted:
+        rev = local_documents.write(connection, db_name, owner, docid, one.body)
+        return one.docid, RevId(0, str(rev))
+    try:
+        local_documents.delete(connection, db_name, owner, docid)
+    except NotFound as error:
+        return one.docid, error
+    return one.docid, RevId(0, "0")
 
 
 def _path(parts: Parts, rev: str | None) -> Sequence[RevId]:
@@ -222,7 +252,7 @@ def _destination(header: str | None) -> tuple[str, str | None]:
         raise BadRequest("Destination header is mandatory for COPY.")
     target, _, query = header.partition("?")
     rev = query.removeprefix("rev=") if query.startswith("rev=") else None
-    return names.check_docid(unquote(target)), rev
+    return names.check_docid(names.decode(target.encode("latin-1"))), rev
 
 
 async def _saved(
@@ -230,7 +260,7 @@ async def _saved(
 ) -> HttpResponseBase:
     author, now = author_of(request), now_ms()
     ((_, result),) = await sql.write(
-        lambda connection: writes.write(connection, db_name, [one], author, now)
+        lambda connection: write_all(connection, db_name, [one], author, now)
     )
     if isinstance(result, HubError):
         raise result

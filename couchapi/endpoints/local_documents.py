@@ -9,7 +9,7 @@ from django.http.response import HttpResponseBase
 
 from acl import sql
 from couchapi import parsers, renderers
-from couchapi.core import docjson
+from couchapi.core import docjson, names
 from couchapi.endpoints.base import EITHER, Endpoint
 from couchapi.store import local_documents
 
@@ -54,4 +54,4 @@ def _owner(request: Any) -> str:
 
 
 def _name(docid: str) -> str:
-    return docid.partition("/")[2]
+    return names.check_docid(docid).partition("/")[2]

@@ -6,17 +6,19 @@ answer.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
+from django.conf import settings
 from django.http.response import HttpResponseBase
 
 from couchapi import parsers, renderers, uploads
-from couchapi.core import multipart
+from couchapi.core import incoming, multipart, packed
 from couchapi.core.attached import Attached
-from couchapi.core.errors import BadRequest
+from couchapi.core.errors import BadRequest, BodyTooLarge
 from couchapi.core.incoming import Uploaded
 from couchapi.core.multipart import Document, DocumentParser, End, Outgoing
 from couchapi.core.revid import RevId
@@ -85,6 +87,7 @@ class _Receiving:
         self._uploader = uploader
         self._upload: Upload | None = None
         self._current: multipart.Attachment | None = None
+        self._check: packed.Check | None = None
 
     async def read(self, parser: DocumentParser, pieces: AsyncIterator[bytes]) -> None:
         async for piece in pieces:
@@ -105,16 +108,22 @@ class _Receiving:
             self.document = event.value
         elif isinstance(event, multipart.Attachment):
             self._current = event
+            length = _unpacked_length(event)
+            self._check = None if length is None else packed.Check(length)
             self._upload = await Upload.begin(self._uploader)
         elif isinstance(event, End):
             await self._end()
         elif self._upload is not None:
+            if self._check is not None:  # A little gzip may be much work.
+                await asyncio.to_thread(self._check.feed, event)
             await self._upload.take(event)
 
     async def _end(self) -> None:
         if self._upload is None or self._current is None:
             return
         one, upload = self._current, self._upload
+        if self._check is not None:
+            self._check.end()
         digest = await upload.end()
         self.uploaded[one.name] = _uploaded(one, upload, digest)
         self._upload = self._current = None
@@ -126,19 +135,26 @@ def _uploaded(one: multipart.Attachment, upload: Upload, digest: str) -> Uploade
     if isinstance(announced, str) and announced.startswith("md5-") and announced != digest:
         raise BadRequest(f"The content of the attachment '{one.name}' is not the announced one.")
     content_type = member.get("content_type") or one.content_type or _DEFAULT_TYPE
-    revpos = member.get("revpos")
-    encoding = member.get("encoding")
-    length = member.get("length")
-    is_packed = encoding == "gzip" and isinstance(length, int)
+    length = _unpacked_length(one)
     return Uploaded(
         upload.blob,
-        str(content_type),
+        incoming.check_content_type(one.name, content_type),
         digest,
-        length if is_packed else upload.length,
-        revpos if isinstance(revpos, int) else None,
-        "gzip" if is_packed else None,
-        upload.length if is_packed else None,
+        upload.length if length is None else length,
+        incoming.check_revpos(one.name, member.get("revpos")),
+        None if length is None else "gzip",
+        None if length is None else upload.length,
     )
+
+
+def _unpacked_length(one: multipart.Attachment) -> int | None:
+    """Return how long a content that comes packed says it is; None for one that is as it is."""
+    length = one.member.get("length")
+    if one.member.get("encoding") != "gzip" or type(length) is not int:
+        return None
+    if length > settings.HUB_MAX_BODY:
+        raise BodyTooLarge
+    return length
 
 
 def _outgoing(opened: Opened) -> list[Outgoing]:
