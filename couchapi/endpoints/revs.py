@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
 
 from django.http.response import HttpResponseBase
 
 from acl import sql
-from couchapi import parsers, renderers
+from couchapi import parsers, reader, renderers
 from couchapi.core import names, revid, revtree
 from couchapi.core.errors import BadRequest
 from couchapi.core.revid import RevId
@@ -64,33 +64,56 @@ def _diff(
     connection: sql.Sql, db_name: str, asked: Asked, visible: Visible | None, ancestors: bool
 ) -> dict[str, dict[str, list[str]]]:
     database = databases.get(connection, db_name)
-    trees = _trees(connection, database.id, list(asked), visible)
+    known = _known(connection, database.id, list(asked), visible)
     diff = {}
     for docid, revs in asked.items():
-        text = trees.get(docid)
-        if text is None:
+        one = known.get(docid)
+        if one is None:
             diff[docid] = {"missing": [str(rev) for rev in revs]}
             continue
-        tree = revtree.decode(text)
-        missing = revtree.missing(tree, revs)
+        tree = revtree.decode(one.tree)
+        unknown = set(revtree.missing(tree, revs))
+        missing = [rev for rev in revs if rev in unknown or rev in one.hidden]
         if missing:
-            diff[docid] = _row(tree, missing, ancestors)
+            diff[docid] = _row(tree, missing, one.hidden, ancestors)
     return {docid: row for docid, row in diff.items() if row["missing"]}
 
 
-def _trees(
+class _Known(NamedTuple):
+    """What the caller may know of a document's revisions: the tree without `hidden` leaves."""
+
+    tree: bytes
+    hidden: Collection[RevId] = ()
+
+
+def _known(
     connection: sql.Sql, database_id: int, docids: list[str], visible: Visible | None
-) -> Mapping[str, bytes]:
+) -> Mapping[str, _Known]:
     if visible is None:
-        return documents.trees(connection, database_id, docids)
+        trees = documents.trees(connection, database_id, docids)
+        return {docid: _Known(tree) for docid, tree in trees.items()}
     found = documents.find_many(connection, database_id, docids)
-    return {docid: one.tree for docid, one in found.items() if visible(docid, one.rev, one.body)}
+    return {
+        docid: _Known(one.tree, _hidden(connection, one, visible))
+        for docid, one in found.items()
+        if visible(docid, one.rev, one.body)
+    }
 
 
-def _row(tree: revtree.RevTree, missing: list[RevId], ancestors: bool) -> dict[str, list[str]]:
+def _hidden(connection: sql.Sql, found: documents.Found, visible: Visible) -> Collection[RevId]:
+    if found.leaf_count == 1:
+        return ()
+    leaves = revtree.leaves(revtree.decode(found.tree))
+    return set(leaves).difference(reader.visible_leaves(connection, found, visible))
+
+
+def _row(
+    tree: revtree.RevTree, missing: list[RevId], hidden: Collection[RevId], ancestors: bool
+) -> dict[str, list[str]]:
     row = {"missing": [str(rev) for rev in missing]}
     if ancestors:
         possible = {leaf for rev in missing for leaf in revtree.possible_ancestors(tree, rev)}
+        possible.difference_update(hidden)
         if possible:
             row["possible_ancestors"] = [str(rev) for rev in sorted(possible)]
     return row
