@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import orjson
@@ -27,7 +27,7 @@ _PAGE = 500
 _MOST_COUNTED = 10_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Listing:
     """What is listed, for whom; `within` are the ids that a special listing keeps to."""
 
@@ -36,12 +36,12 @@ class Listing:
     visible: Visible | None
     within: tuple[str, str] | None = None
 
-    @property
+    @cached_property
     def wanted(self) -> DocumentQuery:
         """Which members the included documents have."""
         return DocumentQuery(conflicts=self.query.conflicts)
 
-    @property
+    @cached_property
     def form(self) -> Form:
         """How the attachments of included documents are shown."""
         return Form(inline=self.query.attachments, encoding_info=self.query.att_encoding_info)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from acl.sql import Sql
-from couchapi.core import attached, presented, revid, revtree
+from couchapi.core import attached, docjson, presented, revid, revtree
 from couchapi.core.attached import Attached
 from couchapi.core.errors import NotFound
 from couchapi.core.presented import Wanted
@@ -143,8 +143,28 @@ def shown(
     sql: Sql, found: Found, wanted: Wanted, form: Form, visible: Visible | None = None
 ) -> bytes:
     """Return the text of a document's winner: for listings that include documents."""
+    text = plain(found, wanted)
+    if text is not None:
+        return text
     body = Body(found.rev, found.body, found.attachments)
     return _opened(sql, found, body, found.deleted, wanted, form, visible).text
+
+
+def plain(found: Found, wanted: Wanted) -> bytes | None:
+    """Return the text of a winner that is shown from its own row alone; None: open it.
+
+    It has no attachments, and at most `_revisions` is wanted of a tree that does not fork.  That
+    is nearly every document that is read in bulk, at half the price.
+    """
+    if found.attachments is not None or found.leaf_count > 1:
+        return None
+    extra = b'"_deleted":true' if found.deleted else b""
+    if presented.wants_members(wanted):
+        if not presented.wants_only_revs(wanted):
+            return None
+        revisions = presented.revisions_text(found.tree)
+        extra = extra + b"," + revisions if extra else revisions
+    return docjson.splice(found.docid, found.rev, found.body, extra)
 
 
 def visible_leaves(sql: Sql, found: Found, visible: Visible) -> list[RevId]:

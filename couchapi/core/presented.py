@@ -70,6 +70,13 @@ def wants_members(wanted: Wanted) -> bool:
     )
 
 
+def wants_only_revs(wanted: Wanted) -> bool:
+    """Tell whether `_revisions` is all that is wanted: what replicators ask for."""
+    return wanted.revs and not (
+        wanted.revs_info or wanted.conflicts or wanted.deleted_conflicts or wanted.local_seq
+    )
+
+
 def members(
     wanted: Wanted, tree: RevTree, rev: RevId, seq: int, kept: Collection[str]
 ) -> dict[str, Any]:
@@ -105,6 +112,12 @@ def naming_only(members: Mapping[str, Any], leaves: Collection[str]) -> dict[str
 def revisions(tree: RevTree, rev: RevId) -> dict[str, Any]:
     """Return `_revisions`: how deep `rev` stands, and the hashes from it to its root."""
     return {"start": rev.pos, "ids": revtree.hashes(tree, rev)}
+
+
+def revisions_text(tree: bytes) -> bytes:
+    """Return the member `_revisions` of the winner of an encoded tree that does not fork."""
+    pos, hashes = revtree.read_unforked(tree)
+    return b'"_revisions":' + orjson.dumps({"start": pos, "ids": hashes})
 
 
 def _show(shown: dict[str, Any], name: str, revs: list[RevId]) -> None:

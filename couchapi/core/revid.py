@@ -62,6 +62,13 @@ def parse(text: str) -> RevId:
     return RevId(int(match[1]), match[2])
 
 
+def check(text: str) -> str:
+    """Return the text of a rev id that `parse` would read; raises BadRequest for others."""
+    if _REV.fullmatch(text) is None:
+        raise BadRequest("Invalid rev format")
+    return text
+
+
 def path(start: int, hashes: Sequence[str]) -> tuple[RevId, ...]:
     """Read the `_revisions` of a document: the revision and its ancestors, newest first.
 

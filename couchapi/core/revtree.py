@@ -203,6 +203,12 @@ def hashes(tree: RevTree, rev: RevId) -> list[str]:
     return [one.hash for one in ancestry(tree, rev)]
 
 
+def read_unforked(data: bytes) -> tuple[int, list[str]]:
+    """Read off an encoded tree of one leaf its generation and all hashes, newest first."""
+    pos, *lines = data.decode().split("\n")
+    return int(pos), [line[1:] for line in lines]
+
+
 def latest(tree: RevTree, rev: RevId) -> list[RevId]:
     """The leaves that descend from `rev`, best first: what `latest=true` asks for."""
     tips = leaves(tree)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 from django.conf import settings
@@ -29,6 +28,8 @@ from couchapi.store.writes import Write
 
 _ENVELOPE = 2
 _DOCUMENTS_AT_ONCE = 100
+
+T = TypeVar("T")
 
 
 class BulkDocs(Endpoint):
@@ -69,16 +70,15 @@ class BulkGet(Endpoint):
         as_parts = multiparts.accepted(request)
         read = _Reading(database.id, query, form_of(query, follows=as_parts), visible_to(request))
         if as_parts:
-            return multiparts.mixed_results(_batches(read, asked))
-        return renderers.stream(_results(read, asked))
+            return multiparts.mixed_results(_batches(read.opened, asked))
+        return renderers.stream(_results(_batches(read.rows, asked)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(NamedTuple):
     """One line of a `_bulk_get` request."""
 
     docid: str
-    rev: RevId | None
+    rev: str | None
     since: tuple[RevId, ...]
 
 
@@ -91,13 +91,30 @@ class _Reading:
     form: Form
     visible: Visible | None
 
-    def __call__(
+    def opened(
         self, connection: sql.Sql, asked: Sequence[_Asked]
     ) -> list[tuple[_Asked, list[Opened | RevId | None]]]:
+        """Return what is there for each line."""
+        found = self._find(connection, asked)
+        return [(one, self._open(connection, one, found.get(one.docid))) for one in asked]
+
+    def rows(self, connection: sql.Sql, asked: Sequence[_Asked]) -> list[bytes]:
+        """Return the answer to each line."""
+        found = self._find(connection, asked)
+        return [self._row(connection, one, found.get(one.docid)) for one in asked]
+
+    def _find(self, connection: sql.Sql, asked: Sequence[_Asked]) -> Mapping[str, documents.Found]:
         # No id holds a NUL, and PostgreSQL does not even look for one.
         docids = [one.docid for one in asked if "\0" not in one.docid]
-        found = documents.find_many(connection, self.database_id, docids)
-        return [(one, self._open(connection, one, found.get(one.docid))) for one in asked]
+        return documents.find_many(connection, self.database_id, docids)
+
+    def _row(self, connection: sql.Sql, one: _Asked, found: documents.Found | None) -> bytes:
+        text = None
+        if found is not None and self.visible is None and one.rev in (found.rev, None):
+            text = reader.plain(found, self.query)
+        if text is not None:
+            return b'{"id":%s,"docs":[{"ok":%s}]}' % (orjson.dumps(one.docid), text)
+        return _result(one, self._open(connection, one, found))
 
     def _open(
         self, connection: sql.Sql, one: _Asked, found: documents.Found | None
@@ -106,10 +123,10 @@ class _Reading:
         if found is None or not (
             self.visible is None or self.visible(found.docid, found.rev, found.body)
         ):
-            return [one.rev]
+            return [revid.parse(one.rev) if one.rev else None]
         form = replace(self.form, since=one.since) if one.since else self.form
         # CouchDB sends every leaf where no revision is named.
-        revs = _leaves(found) if one.rev is None else [one.rev]
+        revs = _leaves(found) if one.rev is None else [revid.parse(one.rev)]
         return list(
             reader.opened_revisions(
                 connection,
@@ -129,17 +146,16 @@ def _leaves(found: documents.Found) -> list[RevId] | None:
 
 
 async def _batches(
-    read: _Reading, asked: Sequence[_Asked]
-) -> AsyncIterator[list[tuple[_Asked, list[Opened | RevId | None]]]]:
+    read: Callable[[sql.Sql, Sequence[_Asked]], list[T]], asked: Sequence[_Asked]
+) -> AsyncIterator[list[T]]:
     for at in range(0, len(asked), _DOCUMENTS_AT_ONCE):
         some = asked[at : at + _DOCUMENTS_AT_ONCE]
-        yield await sql.scan(partial(read, asked=some))
+        yield await sql.scan(lambda connection, some=some: read(connection, some))
 
 
-async def _results(read: _Reading, asked: Sequence[_Asked]) -> AsyncIterator[bytes]:
+async def _results(batches: AsyncIterator[list[bytes]]) -> AsyncIterator[bytes]:
     separator = b'{"results":['
-    async for batch in _batches(read, asked):
-        rows = [_result(one, opened) for one, opened in batch]
+    async for rows in batches:
         yield separator + b",".join(rows)
         separator = b","
     yield b"]}\n" if separator == b"," else b'{"results":[]}\n'
@@ -201,6 +217,4 @@ def _asked(one: Any) -> _Asked:
         raise BadRequest("Invalid rev format")
     if not isinstance(since, list | tuple) or not all(isinstance(each, str) for each in since):
         raise BadRequest("`atts_since` must be an array of revisions.")
-    return _Asked(
-        one["id"], revid.parse(rev) if rev else None, tuple(revid.parse(each) for each in since)
-    )
+    return _Asked(one["id"], revid.check(rev) if rev else None, tuple(map(revid.parse, since)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import orjson
@@ -30,7 +30,7 @@ NEWEST = 2**62
 Filter = Callable[[Change, Found | None], bool]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ChangesReader:
     """Reads the pages of one feed for one caller."""
 
@@ -139,11 +139,11 @@ class ChangesReader:
             leaves = revtree.leaves(revtree.decode(change.tree))
         return b",".join([b'{"rev":"%s"}' % str(leaf).encode() for leaf in leaves])
 
-    @property
+    @cached_property
     def _wanted(self) -> DocumentQuery:
         return DocumentQuery(conflicts=self.query.conflicts, revs=self.query.revs)
 
-    @property
+    @cached_property
     def _form(self) -> Form:
         return Form(inline=self.query.attachments, encoding_info=self.query.att_encoding_info)
 
