@@ -16,7 +16,8 @@ from couchapi.core.visibility import Visible
 from couchapi.endpoints.base import EITHER, Endpoint, visible_to
 from couchapi.store import databases, documents
 
-Asked = Mapping[str, list[RevId]]
+Asked = Mapping[str, list[str]]
+"""Ids, and the revisions of each that are asked for."""
 
 
 class RevsDiff(Endpoint):
@@ -52,12 +53,14 @@ class MissingRevs(Endpoint):
 async def _asked(request: Any) -> Asked:
     parsers.require_json(request)
     body = await parsers.json_object(request)
-    asked: dict[str, list[RevId]] = {}
-    for docid, revs in body.items():
-        if not isinstance(revs, list) or not all(isinstance(rev, str) for rev in revs):
-            raise BadRequest("Request body must be a JSON object of arrays of revisions")
-        asked[names.check_docid(docid)] = list(dict.fromkeys(map(revid.parse, revs)))
-    return asked
+    return {names.check_docid(docid): _revisions(revs) for docid, revs in body.items()}
+
+
+def _revisions(revs: Any) -> list[str]:
+    if not isinstance(revs, list) or not all(isinstance(rev, str) for rev in revs):
+        raise BadRequest("Request body must be a JSON object of arrays of revisions")
+    checked = [revid.check(rev) for rev in revs]
+    return checked if len(checked) < 2 else list(dict.fromkeys(checked))
 
 
 def _diff(
@@ -69,19 +72,16 @@ def _diff(
     for docid, revs in asked.items():
         one = known.get(docid)
         if one is None:
-            diff[docid] = {"missing": [str(rev) for rev in revs]}
-            continue
-        tree = revtree.decode(one.tree)
-        unknown = set(revtree.missing(tree, revs))
-        missing = [rev for rev in revs if rev in unknown or rev in one.hidden]
-        if missing:
-            diff[docid] = _row(tree, missing, one.hidden, ancestors)
+            diff[docid] = {"missing": revs}
+        elif revs != [one.rev]:  # Replicators nearly always ask for the winner.
+            diff[docid] = _row(one, [revid.parse(rev) for rev in revs], ancestors)
     return {docid: row for docid, row in diff.items() if row["missing"]}
 
 
 class _Known(NamedTuple):
     """What the caller may know of a document's revisions: the tree without `hidden` leaves."""
 
+    rev: str
     tree: bytes
     hidden: Collection[RevId] = ()
 
@@ -91,10 +91,10 @@ def _known(
 ) -> Mapping[str, _Known]:
     if visible is None:
         trees = documents.trees(connection, database_id, docids)
-        return {docid: _Known(tree) for docid, tree in trees.items()}
+        return {docid: _Known(rev, tree) for docid, rev, tree in trees}
     found = documents.find_many(connection, database_id, docids)
     return {
-        docid: _Known(one.tree, _hidden(connection, one, visible))
+        docid: _Known(one.rev, one.tree, _hidden(connection, one, visible))
         for docid, one in found.items()
         if visible(docid, one.rev, one.body)
     }
@@ -107,13 +107,14 @@ def _hidden(connection: sql.Sql, found: documents.Found, visible: Visible) -> Co
     return set(leaves).difference(reader.visible_leaves(connection, found, visible))
 
 
-def _row(
-    tree: revtree.RevTree, missing: list[RevId], hidden: Collection[RevId], ancestors: bool
-) -> dict[str, list[str]]:
+def _row(one: _Known, revs: list[RevId], ancestors: bool) -> dict[str, list[str]]:
+    tree = revtree.decode(one.tree)
+    unknown = set(revtree.missing(tree, revs))
+    missing = [rev for rev in revs if rev in unknown or rev in one.hidden]
     row = {"missing": [str(rev) for rev in missing]}
     if ancestors:
         possible = {leaf for rev in missing for leaf in revtree.possible_ancestors(tree, rev)}
-        possible.difference_update(hidden)
+        possible.difference_update(one.hidden)
         if possible:
             row["possible_ancestors"] = [str(rev) for rev in sorted(possible)]
     return row

@@ -99,15 +99,13 @@ def find_many(sql: Sql, database_id: int, docids: Sequence[str]) -> dict[str, Fo
     return {row[1]: _found(row) for row in rows}
 
 
-def trees(sql: Sql, database_id: int, docids: Sequence[str]) -> dict[str, bytes]:
-    """Return the encoded revision trees of the documents that exist among `docids`."""
+def trees(sql: Sql, database_id: int, docids: Sequence[str]) -> list[Row]:
+    """Return (docid, winner, encoded tree) of the documents that exist among `docids`."""
     each, param = sql.each(docids)
-    return dict(
-        sql.all(
-            f"SELECT d.docid, d.tree FROM {each} CROSS JOIN couchapi_document d"
-            " WHERE d.database_id = %s AND d.docid = j.value",
-            (param, database_id),
-        )
+    return sql.all(
+        f"SELECT d.docid, d.rev, d.tree FROM {each} CROSS JOIN couchapi_document d"
+        " WHERE d.database_id = %s AND d.docid = j.value",
+        (param, database_id),
     )
 
 
