@@ -38,9 +38,14 @@ async def whole(request: Any) -> bytes:
     return b"".join([piece async for piece in pieces(request, settings.HUB_MAX_JSON)])
 
 
-async def documents(request: Any, envelope: int = 0) -> Any:
-    """Return the JSON value of a body that holds documents, numbers kept as they were sent."""
-    return docjson.parse(await whole(request), envelope=envelope)
+async def document(request: Any) -> Any:
+    """Return the JSON value of a body that is a document, numbers kept as they were sent."""
+    return docjson.parse(await whole(request))
+
+
+async def documents(request: Any) -> Any:
+    """Return the JSON value of a body that holds documents in an array, numbers kept as sent."""
+    return docjson.parse_batch(await whole(request))
 
 
 async def json_object(request: Any) -> dict[str, Any]:

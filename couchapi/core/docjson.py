@@ -15,20 +15,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
 
-from couchapi.core import names
+from couchapi.core import names, revid
 from couchapi.core.errors import BadRequest, DocumentTooLarge, DocValidation
+from couchapi.core.revid import RevId
 
 MAX_DEPTH = 100
+_ENVELOPE = 2
+"""Levels around the documents of `_bulk_docs`."""
 MAX_DOCUMENT = 8_000_000
 
 _REV = re.compile(r"[0-9]{1,15}-[^\x00-\x20\"]{1,200}")
-_HASH = re.compile(r"[^\x00-\x20\"]{1,200}")
-_MAX_POS = 999_999_999_999_999
 # What clients send back from an answer, and CouchDB drops (couch_doc:transfer_fields).
 _DROPPED = frozenset({"_revs_info", "_conflicts", "_deleted_conflicts", "_local_seq"})
 _KNOWN = _DROPPED | {"_id", "_rev", "_deleted", "_revisions", "_attachments"}
@@ -38,27 +39,46 @@ _STRING = frozenset({str})
 
 
 class Parts(NamedTuple):
-    """A document taken apart.  `rev` is that of `_revisions` when both were sent."""
+    """A document taken apart.
+
+    `revisions` are the revision and its ancestors, newest first, as `_revisions` names them.
+    `rev` is the first of them when both were sent.
+    """
 
     docid: str | None
     rev: str | None
     deleted: bool
-    revisions: tuple[int, tuple[str, ...]] | None
+    revisions: Sequence[RevId]
     attachments: dict[str, dict[str, Any]] | None
     body: bytes
 
 
-def parse(raw: bytes, *, envelope: int = 0) -> Any:
-    """Return the JSON value of a body that holds documents.
+def parse(raw: bytes) -> Any:
+    """Return the JSON value of a body that is a document.
 
     Numbers that Python cannot hold as sent (`1e2`, `-0`, 30 digits) are `orjson.Fragment`s, which
-    orjson writes as sent: do not compute with them, see `parse_plain`.  `envelope` says how many
-    levels lie around a document: 2 in `_bulk_docs`, so that whatever PUT takes can be replicated.
-    Raises BadRequest, also for a member named twice and for a document of more than 100 levels.
+    orjson writes as sent: do not compute with them, see `parse_plain`.  Raises BadRequest, also
+    for a member named twice and for more than 100 levels.
     """
-    value = _judge(raw, MAX_DEPTH + envelope)
+    value = _judge(raw, MAX_DEPTH)
     if orjson.dumps(value) == raw:
         return value
+    return _LOSSLESS.decode(raw.decode())
+
+
+def parse_batch(raw: bytes) -> Any:
+    """Return the JSON value of a body with documents in an array, as `parse` does.
+
+    Whatever PUT takes can be replicated, so the levels around the documents do not count; those
+    in them are counted by `split`, which looks at each anyway.
+    """
+    value = _loads(raw)
+    try:
+        if orjson.dumps(value) == raw:
+            return value
+    except orjson.JSONEncodeError:  # More than 254 levels are too many for orjson too.
+        raise _too_deep(MAX_DEPTH) from None
+    _check_depth(value, MAX_DEPTH + _ENVELOPE)
     return _LOSSLESS.decode(raw.decode())
 
 
@@ -102,9 +122,11 @@ def split(
     body = orjson.dumps(content)
     if len(body) > max_document:
         raise DocumentTooLarge(docid)
+    if _may_be_deep(body):
+        _check_depth(content, MAX_DEPTH)
     if not _ID_ONLY.issuperset(special):
         return _split_special(doc, special, docid, body)
-    return Parts(docid, None, False, None, None, body)
+    return Parts(docid, None, False, (), None, body)
 
 
 def splice(docid: str, rev: str, body: bytes, extra: bytes = b"") -> bytes:
@@ -125,16 +147,23 @@ def check_rev(rev: object) -> str:
     return rev
 
 
+def _may_be_deep(body: bytes) -> bool:
+    # Looking for one is much faster than counting, and most documents have none or few.
+    if body.find(b"{", 1) < 0 and body.find(b"[") < 0:
+        return False
+    return body.count(b"[") + body.count(b"{") > MAX_DEPTH
+
+
 def _split_special(
     doc: dict[str, Any], special: list[str], docid: str | None, body: bytes
 ) -> Parts:
-    for name in special:
-        if name not in _KNOWN:
-            raise DocValidation(f"Bad special document member: {name}")
+    if not _KNOWN.issuperset(special):
+        unknown = next(name for name in special if name not in _KNOWN)
+        raise DocValidation(f"Bad special document member: {unknown}")
     rev = check_rev(doc["_rev"]) if "_rev" in doc else None
-    revisions = _revisions(doc["_revisions"]) if "_revisions" in doc else None
-    if revisions and revisions[1]:
-        rev = f"{revisions[0]}-{revisions[1][0]}"
+    revisions = _revisions(doc["_revisions"]) if "_revisions" in doc else ()
+    if revisions:
+        rev = str(revisions[0])
     deleted = doc.get("_deleted", False)
     if not isinstance(deleted, bool):
         raise _bad_member("_deleted")
@@ -142,7 +171,7 @@ def _split_special(
     return Parts(docid, rev, deleted, revisions, attachments, body)
 
 
-def _revisions(value: object) -> tuple[int, tuple[str, ...]]:
+def _revisions(value: object) -> Sequence[RevId]:
     if not isinstance(value, dict):
         raise _bad_member("_revisions")
     start, ids = value.get("start"), value.get("ids")
@@ -154,9 +183,7 @@ def _revisions(value: object) -> tuple[int, tuple[str, ...]]:
         raise DocValidation("RevId isn't a string")
     if start < len(ids):
         raise DocValidation("_revisions.start is less than the number of _revisions.ids.")
-    if None in map(_HASH.fullmatch, ids) or start > _MAX_POS:
-        raise BadRequest("Invalid rev format")
-    return start, tuple(ids)
+    return revid.path(start, ids) if ids else ()
 
 
 def _attachments(value: object) -> dict[str, dict[str, Any]]:
@@ -174,11 +201,15 @@ def _bad_member(name: str) -> DocValidation:
     return DocValidation(f"Bad special document member: {name}")
 
 
-def _judge(raw: bytes, levels: int) -> Any:
+def _loads(raw: bytes) -> Any:
     try:
-        value = orjson.loads(raw)
+        return orjson.loads(raw)
     except orjson.JSONDecodeError:
         raise BadRequest from None
+
+
+def _judge(raw: bytes, levels: int) -> Any:
+    value = _loads(raw)
     if raw.count(b"[") + raw.count(b"{") > levels:
         _check_depth(value, levels)
     return value
@@ -196,7 +227,11 @@ def _check_depth(value: object, levels: int) -> None:
         ]
         if not level:
             return
-    raise BadRequest(f"{BadRequest.reason}: more than {levels} levels")
+    raise _too_deep(levels)
+
+
+def _too_deep(levels: int) -> BadRequest:
+    return BadRequest(f"{BadRequest.reason}: more than {levels} levels")
 
 
 def _int(text: str) -> int | orjson.Fragment:

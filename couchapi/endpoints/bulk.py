@@ -26,7 +26,6 @@ from couchapi.reader import Form, Opened
 from couchapi.store import databases, documents
 from couchapi.store.writes import Write
 
-_ENVELOPE = 2
 _DOCUMENTS_AT_ONCE = 100
 
 T = TypeVar("T")
@@ -40,7 +39,7 @@ class BulkDocs(Endpoint):
     async def post(self, request: Any, db_name: str) -> HttpResponseBase:
         """Write documents, each for itself: one that is refused does not stop the others."""
         parsers.require_json(request)
-        body = await parsers.documents(request, envelope=_ENVELOPE)
+        body = await parsers.documents(request)
         new_edits = _new_edits(body)
         batch = [_write(document, new_edits) for document in _documents(body)]
         author, now = author_of(request), now_ms()

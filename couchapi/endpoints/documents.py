@@ -85,7 +85,7 @@ async def create(request: Any, db_name: str) -> HttpResponseBase:
     """Write a document whose id may be ours to choose (`POST /db`)."""
     parsers.require_json(request)
     query = DocumentQuery.from_query(request.GET)
-    parts = docjson.split(await parsers.documents(request), max_document=settings.HUB_MAX_DOCUMENT)
+    parts = docjson.split(await parsers.document(request), max_document=settings.HUB_MAX_DOCUMENT)
     docid = parts.docid or uuid.uuid4().hex
     return await _saved(request, db_name, write_of(parts, docid, parts.rev, query.new_edits), query)
 
@@ -140,8 +140,8 @@ def _write_local(connection: sql.Sql, db_name: str, one: Write, author: Author) 
 
 
 def _path(parts: Parts, rev: str | None) -> Sequence[RevId]:
-    if parts.revisions and parts.revisions[1]:
-        return revid.path(*parts.revisions)
+    if parts.revisions:
+        return parts.revisions
     if rev:
         return (revid.parse(rev),)
     raise BadRequest("When `new_edits: false`, the document needs `_rev` or `_revisions` specified")
@@ -235,7 +235,7 @@ async def _received(request: Any) -> tuple[Any, dict[str, Uploaded]]:
     kind = request.header(b"content-type") or ""
     if kind.lower().startswith("multipart/related"):
         return await multiparts.receive(request, kind, author_of(request).key)
-    return await parsers.documents(request), {}
+    return await parsers.document(request), {}
 
 
 def asked_rev(request: Any, query: DocumentQuery, from_body: str | None = None) -> str | None:

@@ -31,7 +31,7 @@ class LocalDocument(Endpoint):
         """Store the document; there is no conflict check."""
         owner, name = _owner(request), _name(docid)
         parts = docjson.split(
-            await parsers.documents(request),
+            await parsers.document(request),
             f"_local/{name}",
             max_document=settings.HUB_MAX_DOCUMENT,
         )

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from couchapi.core import docjson
 from couchapi.core.errors import BadRequest, DocumentTooLarge, DocValidation, IllegalDocid
+from couchapi.core.revid import RevId
 
 _NUMBERS = st.one_of(
     st.integers(min_value=-(10**30), max_value=10**30).map(str),
@@ -125,9 +126,21 @@ def test_a_document_that_put_takes_is_also_taken_in_a_bulk_request() -> None:
     deep = b'{"a":' * 100 + b"1" + b"}" * 100
     bulk = b'{"docs":[' + deep + b"]}"
     assert docjson.parse(deep)
-    assert docjson.parse(bulk, envelope=2)
+    (document,) = docjson.parse_batch(bulk)["docs"]
+    assert docjson.split(document).body == deep
     with pytest.raises(BadRequest):
         docjson.parse(bulk)
+
+
+@pytest.mark.parametrize("levels", [101, 253, 400, 1100])
+@pytest.mark.parametrize("space", [b"", b" "])
+def test_a_document_of_a_bulk_request_is_refused_where_put_refuses_it(
+    levels: int, space: bytes
+) -> None:
+    deep = b'{"a":' * levels + b"1" + space + b"}" * levels
+    with pytest.raises(BadRequest, match="^invalid UTF-8 JSON"):
+        for document in docjson.parse_batch(b'{"docs":[' + deep + b"]}")["docs"]:
+            docjson.split(document)
 
 
 def test_a_duplicate_is_named_in_the_reason() -> None:
@@ -146,7 +159,7 @@ def test_split_takes_all_special_members_out_of_the_body() -> None:
         docid="x",
         rev="4-bb",
         deleted=True,
-        revisions=(4, ("bb", "aa")),
+        revisions=(RevId(4, "bb"), RevId(3, "aa")),
         attachments={"n.txt": {"stub": True}},
         body=b'{"a":1e2,"b_":-0}',
     )
@@ -165,7 +178,7 @@ def test_a_document_without_special_members_is_all_body(content: dict[str, int])
     except TypeError:  # a lone surrogate or an integer beyond 64 bits is not JSON
         return
     parts = docjson.split(docjson.parse(raw))
-    assert parts == docjson.Parts(None, None, False, None, None, raw)
+    assert parts == docjson.Parts(None, None, False, (), None, raw)
 
 
 def test_the_id_of_the_url_wins() -> None:
