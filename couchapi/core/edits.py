@@ -138,12 +138,11 @@ def settle(tree: RevTree, terms: Terms) -> Outcome:
 def _first(edit: Edit, terms: Terms) -> Outcome:
     """Begin a document: there is nothing to join, to stem or to resolve."""
     if terms.lww:
-        ms = lww.next_ms(revtree.EMPTY, terms.now_ms)
+        ms = lww.possible_ms(terms.now_ms)
         rev = revid.mint(None, False, edit.body, edit.attachment_digests, ms)
     else:
         rev = revid.plain(None, False, edit.body, edit.attachment_digests)
-    tree = revtree.merge(revtree.EMPTY, (rev,))
-    return Outcome(tree, rev, True, (Stored(rev, False, None),))
+    return Outcome(revtree.begun(rev), rev, True, (Stored(rev, False, None),))
 
 
 def _base(tree: RevTree, edit: Edit) -> RevId | None:

@@ -99,7 +99,12 @@ def resolve(
 def next_ms(tree: RevTree, now_ms: int) -> int:
     """Return the milliseconds to mint with: later than all that this document has seen (R2)."""
     newest = max((_clock(tree, chain.tip) for chain in tree.chains), default=0)
-    return min(max(now_ms, FIRST_STAMP, newest + 1), LAST_STAMP)
+    return possible_ms(max(now_ms, newest + 1))
+
+
+def possible_ms(ms: int) -> int:
+    """Return the milliseconds that a stamp can say which are nearest to `ms`."""
+    return min(max(ms, FIRST_STAMP), LAST_STAMP)
 
 
 def prune_of(leaf: RevId) -> RevId:

@@ -151,6 +151,11 @@ def merge(tree: RevTree, revs: Sequence[RevId], deleted: bool = False) -> RevTre
     return from_nodes(nodes)
 
 
+def begun(rev: RevId) -> RevTree:
+    """The tree of a new document: what `merge` makes of one live revision."""
+    return RevTree((Chain(rev, False, f"{_BODY}{rev.hash}"),))
+
+
 def leaves(tree: RevTree) -> list[RevId]:
     """The tips, best first: live before deleted, then deeper, then larger hash."""
     return [chain.tip for chain in tree.chains]

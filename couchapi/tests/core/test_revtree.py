@@ -303,3 +303,10 @@ def test_a_thousand_generations_are_kept_in_a_text_of_their_hashes() -> None:
     assert len(grown) == 1000
     assert RevId(2, hashes[998]) in grown
     assert RevId(1, hashes[999]) not in grown
+
+
+def test_a_tree_is_begun_as_by_joining_its_first_revision() -> None:
+    rev = RevId(1, "a" * 32)
+    assert revtree.encode(revtree.begun(rev)) == revtree.encode(
+        revtree.merge(revtree.EMPTY, (rev,))
+    )
