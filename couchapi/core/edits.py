@@ -110,6 +110,8 @@ def apply_path(
     rev = path[0]
     if terms.lww and not terms.from_owner:
         lww.refuse_stamp(_unknown(tree, path), terms.now_ms, terms.from_owner)
+    if not tree.chains and not deleted:
+        return _taken_over(path, terms)
     known = _has_body(tree, rev)
     merged = revtree.stem(revtree.merge(tree, path, deleted), terms.revs_limit)
     # What is stemmed away at once needs no body.
@@ -143,6 +145,12 @@ def _first(edit: Edit, terms: Terms) -> Outcome:
     else:
         rev = revid.plain(None, False, edit.body, edit.attachment_digests)
     return Outcome(revtree.begun(rev), rev, True, (Stored(rev, False, None),))
+
+
+def _taken_over(path: Sequence[RevId], terms: Terms) -> Outcome:
+    """Begin a document with a live revision from elsewhere: nothing is there to contend."""
+    tree = revtree.stem(revtree.merge(revtree.EMPTY, path), terms.revs_limit)
+    return Outcome(tree, path[0], True, (Stored(path[0], False, None),))
 
 
 def _base(tree: RevTree, edit: Edit) -> RevId | None:
