@@ -122,7 +122,7 @@ def split(
     body = orjson.dumps(content)
     if len(body) > max_document:
         raise DocumentTooLarge(docid)
-    if _may_be_deep(body):
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH:
         _check_depth(content, MAX_DEPTH)
     if not _ID_ONLY.issuperset(special):
         return _split_special(doc, special, docid, body)
@@ -147,28 +147,22 @@ def check_rev(rev: object) -> str:
     return rev
 
 
-def _may_be_deep(body: bytes) -> bool:
-    # Looking for one is much faster than counting, and most documents have none or few.
-    if body.find(b"{", 1) < 0 and body.find(b"[") < 0:
-        return False
-    return body.count(b"[") + body.count(b"{") > MAX_DEPTH
-
-
 def _split_special(
     doc: dict[str, Any], special: list[str], docid: str | None, body: bytes
 ) -> Parts:
     if not _KNOWN.issuperset(special):
         unknown = next(name for name in special if name not in _KNOWN)
         raise DocValidation(f"Bad special document member: {unknown}")
-    rev = check_rev(doc["_rev"]) if "_rev" in doc else None
+    rev = doc.get("_rev")
     revisions = _revisions(doc["_revisions"]) if "_revisions" in doc else ()
-    if revisions:
-        rev = str(revisions[0])
+    newest = str(revisions[0]) if revisions else None
+    if "_rev" in doc and (newest is None or rev != newest):
+        check_rev(rev)
     deleted = doc.get("_deleted", False)
     if not isinstance(deleted, bool):
         raise _bad_member("_deleted")
     attachments = _attachments(doc["_attachments"]) if "_attachments" in doc else None
-    return Parts(docid, rev, deleted, revisions, attachments, body)
+    return Parts(docid, newest or rev, deleted, revisions, attachments, body)
 
 
 def _revisions(value: object) -> Sequence[RevId]:

@@ -74,7 +74,7 @@ def path(start: int, hashes: Sequence[str]) -> tuple[RevId, ...]:
 
     Raises BadRequest("Invalid rev format"), also for more ids than there are generations.
     """
-    if not 0 < len(hashes) <= start <= MAX_POS or None in map(_HASH.fullmatch, hashes):
+    if not 0 < len(hashes) <= start <= MAX_POS or not all(map(_HASH.fullmatch, hashes)):
         raise BadRequest("Invalid rev format")
     return tuple(map(RevId, range(start, start - len(hashes), -1), hashes))
 

@@ -41,7 +41,8 @@ class BulkDocs(Endpoint):
         parsers.require_json(request)
         body = await parsers.documents(request)
         new_edits = _new_edits(body)
-        batch = [_write(document, new_edits) for document in _documents(body)]
+        limit = settings.HUB_MAX_DOCUMENT
+        batch = [_write(document, new_edits, limit) for document in _documents(body)]
         author, now = author_of(request), now_ms()
         written = await sql.write(
             lambda connection: write_all(connection, db_name, batch, author, now)
@@ -197,8 +198,8 @@ def _documents(body: dict[str, Any]) -> list[Any]:
     return docs
 
 
-def _write(document: Any, new_edits: bool) -> Write:
-    parts = docjson.split(document, max_document=settings.HUB_MAX_DOCUMENT)
+def _write(document: Any, new_edits: bool, limit: int) -> Write:
+    parts = docjson.split(document, max_document=limit)
     return write_of(parts, parts.docid or uuid.uuid4().hex, parts.rev, new_edits)
 
 
