@@ -186,6 +186,78 @@ class Purge(models.Model):
         return f"{self.docid} ({self.uuid})"
 
 
+class Index(models.Model):
+    """What was made of a database's documents for one group of views, or one Mango index.
+
+    Groups that are alike share it: the signature stands for all that its rows depend on.
+    """
+
+    database = _reference(Database)
+    signature = models.TextField()
+    language = models.TextField(help_text="javascript, or query for Mango.")
+    seq = models.BigIntegerField(default=0, help_text="The update_seq that it is built to.")
+    purge_seq = models.BigIntegerField(default=0)
+    size = models.BigIntegerField(default=0, help_text="Bytes of keys and values.")
+    last_error = models.TextField(
+        default="", help_text="JSON: the last document that could not be mapped, and why."
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["database", "signature"], name="index_by_signature")
+        ]
+
+    def __str__(self) -> str:
+        return self.signature
+
+
+class IndexRow(models.Model):
+    """One row of a view.  They lie in the order of keys, so that a range is read as it lies."""
+
+    pk = models.CompositePrimaryKey("index", "view", "sortkey", "docid", "n")
+    index = _reference(Index)
+    view = models.IntegerField(help_text="Which of the index's views.")
+    sortkey = models.BinaryField(help_text="core/sortkey.py")
+    docid = models.TextField()
+    n = models.IntegerField(help_text="Which of the rows that the document has in this view.")
+    key = models.BinaryField(help_text="JSON")
+    value = models.BinaryField(help_text="JSON")
+
+    class Meta:
+        indexes = [models.Index(fields=["index", "docid"], name="indexrow_by_docid")]
+
+    def __str__(self) -> str:
+        return self.docid
+
+
+class Segment(models.Model):
+    """Some hundred neighbouring rows of a view: from this position to that of the next segment.
+
+    What is kept of them, their number and what reduce functions make of them, spares reading
+    them.  The first segment of a view begins below all keys.
+    """
+
+    id = RowId(primary_key=True)
+    index = _reference(Index)
+    view = models.IntegerField()
+    sortkey = models.BinaryField()
+    docid = models.TextField()
+    n = models.IntegerField()
+    row_count = models.IntegerField()
+    seq = models.BigIntegerField(help_text="The index's, when a row here changed last.")
+    reductions = models.BinaryField(null=True, help_text="JSON: of each reduce function.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["index", "view", "sortkey", "docid", "n"], name="segment_by_start"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.row_count} rows"
+
+
 class DatabaseEvent(models.Model):
     """The last event of each database: what _db_updates shows."""
 
