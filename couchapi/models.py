@@ -51,7 +51,7 @@ class Database(models.Model):
     purged_infos_limit = models.PositiveIntegerField(default=1000)
     doc_count = models.BigIntegerField(default=0)
     doc_del_count = models.BigIntegerField(default=0)
-    body_size = models.BigIntegerField(default=0, help_text="Bytes of bodies.")
+    body_size = models.BigIntegerField(default=0, help_text="Bytes of bodies and attachments.")
     security = models.TextField(default="{}", help_text="What _security was given, beyond ACLs.")
     dropped = models.BooleanField(
         default=False, help_text="Deleted; its rows go in the background."
@@ -121,16 +121,17 @@ class Blob(models.Model):
     """The content of an attachment; `document` is null while it is being uploaded."""
 
     document = _reference(Document, null=True, db_index=True)
+    file = models.TextField(default="", help_text="Its name; empty for a content in rows.")
     uploader = models.TextField(default="", help_text="Key of the principal that sent it.")
-    length = models.BigIntegerField(default=0, help_text="Bytes as stored.")
-    created_at = models.BigIntegerField(help_text="Unix seconds.")
+    length = models.BigIntegerField(default=0, help_text="Bytes as stored, once it is adopted.")
+    created_at = models.BigIntegerField(help_text="Unix seconds; 0 if it is to be removed.")
 
     def __str__(self) -> str:
         return f"{self.pk} ({self.length} bytes)"
 
 
 class BlobChunk(models.Model):
-    """A piece of a blob: an attachment is never whole in memory."""
+    """A piece of a blob that has no file: an attachment is never whole in memory."""
 
     id = RowId(primary_key=True)
     blob = _reference(Blob)

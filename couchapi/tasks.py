@@ -19,7 +19,7 @@ from kombu.exceptions import OperationalError
 
 from acl import sql
 from couchapi.core.errors import DatabaseMissing, WorkerUnreachable
-from couchapi.store import attachments, maintenance, writes
+from couchapi.store import attachments, contents, maintenance, writes
 
 _log = logging.getLogger(__name__)
 _AT_ONCE = 200
@@ -52,11 +52,16 @@ def housekeeping() -> None:
     """Remove dropped databases and abandoned uploads, and settle what is due."""
     while sql.write_sync(maintenance.drop_slice):
         pass
-    while blobs := sql.read_sync(
-        partial(attachments.abandoned, now=int(time.time()), limit=_AT_ONCE)
-    ):
-        sql.write_sync(partial(attachments.remove, blobs=blobs))
+    remove_contents(int(time.time()))
     settle(time.time_ns() // 1_000_000)
+
+
+def remove_contents(now: int) -> None:
+    """Remove the attachments that nothing needs any more; `now` in seconds."""
+    sql.write_sync(partial(attachments.give_up, now=now))
+    while blobs := sql.read_sync(partial(attachments.gone, limit=_AT_ONCE)):
+        contents.remove(blobs)
+        sql.write_sync(partial(attachments.forget, blobs=blobs))
 
 
 def settle(now_ms: int) -> None:

@@ -1,110 +1,171 @@
-"""Contents on their way in and out: streamed into blobs, streamed out of them, never whole."""
+"""Contents on their way in and out: a piece at a time, never whole, and never on the event loop.
+
+A small content stays in memory until its document is written.  A larger one gets a blob when it
+has become so; while one batch of its bytes is hashed and written by a thread, the next comes.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 import zlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from functools import partial
+from typing import TypeVar
 
 from acl import sql
 from couchapi.core import attached
 from couchapi.core.attached import Attached
 from couchapi.core.incoming import Uploaded
 from couchapi.core.ranges import ByteRange
-from couchapi.store import attachments
-from couchapi.store.attachments import CHUNK
+from couchapi.store import attachments, contents
+from couchapi.store.contents import AT_ONCE, HELD, Blob
 
-_CHUNKS_IN_A_TRANSACTION = 8
+T = TypeVar("T")
+_pool = ThreadPoolExecutor(4, thread_name_prefix="contents")
 
 
 class Upload:
-    """A content that is being received into a blob of its own."""
+    """A content that is being received; up to `held` bytes it needs no blob."""
 
-    def __init__(self, blob: int) -> None:
-        self.blob = blob
+    def __init__(self, uploader: str, held: int = HELD) -> None:
         self.length = 0
-        self._stored = 0
+        self._uploader = uploader
+        self._held = held
+        self._blob: Blob | None = None
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._pieces: list[bytes] = []
-        self._chunks: list[bytes] = []
+        self._waiting = 0
+        self._running: asyncio.Future[None] | None = None
 
-    @classmethod
-    async def begin(cls, uploader: str) -> Upload:
-        """Make the blob; `uploader` is the key of who sends."""
-        now = int(time.time())
-        return cls(await sql.write(partial(attachments.new_blob, uploader=uploader, now=now)))
+    @property
+    def held(self) -> int:
+        """Bytes that stay in memory until the document is written."""
+        return 0 if self._blob else self.length
 
     async def take(self, piece: bytes) -> None:
-        """Take the next bytes."""
-        self._md5.update(piece)
+        """Take the next bytes; raises StorageFull."""
         self.length += len(piece)
         self._pieces.append(piece)
-        if sum(map(len, self._pieces)) >= CHUNK:
-            self._cut()
-        if len(self._chunks) >= _CHUNKS_IN_A_TRANSACTION:
-            await self._store()
+        self._waiting += len(piece)
+        if self._waiting >= AT_ONCE or (self._blob is None and self.length > self._held):
+            await self._send()
 
-    async def end(self) -> str:
-        """Store the rest, and return the digest."""
-        self._cut()
-        if self._chunks:
-            await self._store()
-        return attached.digest_text(self._md5.digest())
+    async def end(
+        self, content_type: str, revpos: int | None = None, unpacked: int | None = None
+    ) -> Uploaded:
+        """Return the content, which is durable now or waits in memory; raises StorageFull.
 
-    def _cut(self) -> None:
-        """Make a chunk of what has come; chunks may differ in size."""
-        if self._pieces:
-            self._chunks.append(b"".join(self._pieces))
-            self._pieces.clear()
-
-    async def _store(self) -> None:
-        pieces, self._chunks = self._chunks, []
-        self._stored = await sql.write(
-            partial(attachments.append, blob=self.blob, position=self._stored, pieces=pieces)
+        `unpacked` is the length of a content that came as gzip.
+        """
+        if self._blob is not None:
+            await self._send(last=True)
+            await self._settled()
+        return Uploaded(
+            self._blob.id if self._blob else self._in_memory(),
+            content_type,
+            attached.digest_text(self._md5.digest()),
+            self.length if unpacked is None else unpacked,
+            revpos,
+            None if unpacked is None else "gzip",
+            None if unpacked is None else self.length,
         )
 
+    async def discard(self) -> None:
+        """Remove what has come: nobody knows of it yet."""
+        if self._running is not None:
+            await asyncio.gather(self._running, return_exceptions=True)
+        if self._blob is not None:
+            await _remove([self._blob])
 
-async def receive(
-    pieces: AsyncIterator[bytes], uploader: str, content_type: str, revpos: int | None = None
-) -> Uploaded:
-    """Store a content that comes in `pieces`."""
-    upload = await Upload.begin(uploader)
-    async for piece in pieces:
-        await upload.take(piece)
-    digest = await upload.end()
-    return Uploaded(upload.blob, content_type, digest, upload.length, revpos)
+    async def _send(self, *, last: bool = False) -> None:
+        """Let a thread write what has come, when it has written what came before."""
+        if self._blob is None:
+            now = int(time.time())
+            new_blob = partial(attachments.new_blob, uploader=self._uploader, now=now)
+            self._blob = await sql.write(new_blob)
+        await self._settled()
+        pieces, position = self._pieces, self.length - self._waiting
+        self._pieces, self._waiting = [], 0
+        self._running = _in_thread(partial(self._store, self._blob, position, pieces, last))
+
+    async def _settled(self) -> None:
+        # A request that is cancelled must not leave a thread behind that still writes.
+        if self._running is not None:
+            await asyncio.shield(self._running)
+
+    def _store(self, blob: Blob, position: int, pieces: Sequence[bytes], last: bool) -> None:
+        content = contents.of(blob)
+        content.append(position, pieces)
+        for piece in pieces:
+            self._md5.update(piece)
+        if last:
+            content.finish()
+
+    def _in_memory(self) -> bytes:
+        content = b"".join(self._pieces)
+        self._md5.update(content)
+        return content
 
 
-async def discard(blobs: Sequence[int]) -> None:
-    """Remove what was received: the document it belongs to was refused."""
+async def receive(pieces: AsyncIterator[bytes], uploader: str, content_type: str) -> Uploaded:
+    """Take a content that comes in `pieces`; nothing of one that breaks off stays."""
+    upload = Upload(uploader)
+    try:
+        async for piece in pieces:
+            await upload.take(piece)
+        return await upload.end(content_type)
+    except BaseException:
+        await upload.discard()
+        raise
+
+
+async def discard(received: Sequence[Uploaded]) -> None:
+    """Remove those of the contents that no document has adopted: its write was refused."""
+    blobs = [one.content for one in received if isinstance(one.content, int)]
     if blobs:
-        await sql.write(partial(attachments.remove, blobs=blobs))
+        await _remove(await sql.point(partial(attachments.unadopted, blobs=blobs)))
+
+
+async def _remove(blobs: Sequence[Blob]) -> None:
+    if blobs:
+        await _in_thread(partial(contents.remove, blobs))
+        await sql.write(partial(attachments.forget, blobs=blobs))
 
 
 async def stored(one: Attached, part: ByteRange | None = None) -> AsyncIterator[bytes]:
-    """Give the content as it is stored, or a part of it."""
+    """Give the content as it is stored, or a part of it; raises ContentMissing."""
     at, stop = (0, one.stored_length) if part is None else (part.start, part.stop)
+    read = partial(attachments.read, blob=one.blob, start=at, at_most=stop - at)
+    blob, piece = await sql.point(read)
+    content = contents.of(blob)
     while at < stop:
-        piece = await sql.point(
-            partial(attachments.read, blob=one.blob, start=at, at_most=stop - at)
-        )
+        if not piece:
+            piece = await _in_thread(partial(content.read, at, min(stop - at, AT_ONCE)))
         if not piece:
             raise EOFError(f"The content of blob {one.blob} ends at {at}, before {stop}.")
         at += len(piece)
         yield piece
+        piece = b""
 
 
 async def plain(one: Attached) -> AsyncIterator[bytes]:
     """Give the content as a client sees it, unpacked."""
-    if one.encoding != "gzip":
-        async for piece in stored(one):
-            yield piece
-        return
-    unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
-    async for piece in stored(one):
-        while piece:
-            yield unpacker.decompress(piece, CHUNK)
-            piece = unpacker.unconsumed_tail
-    yield unpacker.flush()
+    async with aclosing(stored(one)) as pieces:  # type: ignore[type-var]
+        if one.encoding != "gzip":
+            async for piece in pieces:
+                yield piece
+            return
+        unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        async for piece in pieces:
+            while piece:
+                yield unpacker.decompress(piece, AT_ONCE)
+                piece = unpacker.unconsumed_tail
+        yield unpacker.flush()
+
+
+def _in_thread(work: Callable[[], T]) -> asyncio.Future[T]:
+    return asyncio.get_running_loop().run_in_executor(_pool, work)

@@ -23,7 +23,9 @@ Every such answer is `{"error": word, "reason": reason}`.
         +-- RangeNotSatisfiable 416   requested_range_not_satisfiable
         +-- ForbiddenWrite 403        forbidden (one document refused; replicators skip it)
         +-- Gone 410                  gone
+        +-- ContentMissing 500        content_missing
         +-- WorkerUnreachable 503     service_unavailable
+        +-- StorageFull 507           insufficient_storage
 
 The words and reasons are CouchDB 3.5's (design/couch-api.md, "Errors").
 """
@@ -132,6 +134,20 @@ class WorkerUnreachable(CouchError):
 
     status, word = 503, "service_unavailable"
     reason = "The queue of the hub's worker cannot be reached. Try again later."
+
+
+class ContentMissing(CouchError):
+    """The bytes of an attachment are not where the hub has put them."""
+
+    status, word = 500, "content_missing"
+    reason = "The content of an attachment is missing in the hub's storage. Restore it from a copy."
+
+
+class StorageFull(CouchError):
+    """No room is left where the hub keeps its data."""
+
+    status, word = 507, "insufficient_storage"
+    reason = "The hub's storage is full."
 
 
 class FileExists(CouchError):

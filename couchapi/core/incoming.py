@@ -11,6 +11,7 @@ import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from couchapi.core import attached
@@ -30,7 +31,7 @@ class Stub:
     revpos: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Inline:
     """A content that came inside the document."""
 
@@ -38,7 +39,7 @@ class Inline:
     content_type: str
     revpos: int | None
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """CouchDB's name of the content."""
         return attached.digest_of(self.content)
@@ -46,9 +47,12 @@ class Inline:
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """A content that came beside the document and is in the store already; lengths in bytes."""
+    """A content that came beside the document; lengths in bytes.
 
-    blob: int
+    `content` is the number of its blob, or the bytes themselves where they are few.
+    """
+
+    content: int | bytes
     content_type: str
     digest: str
     length: int

@@ -60,7 +60,7 @@ class Attachment(Endpoint):
         try:
             return await _attached(request, db_name, docid, base, name, uploaded)
         except HubError:
-            await uploads.discard([uploaded.blob])
+            await uploads.discard([uploaded])
             raise
 
     async def delete(self, request: Any, db_name: str, docid: str, name: str) -> HttpResponseBase:

@@ -58,7 +58,7 @@ class Document(Endpoint):
             one = write_of(parts, docid, asked, query.new_edits, uploaded)
             return await _saved(request, db_name, one, query)
         except HubError:
-            await uploads.discard([each.blob for each in uploaded.values()])
+            await uploads.discard(list(uploaded.values()))
             raise
 
     async def delete(self, request: Any, db_name: str, docid: str) -> HttpResponseBase:

@@ -23,9 +23,12 @@ from couchapi.core.incoming import Uploaded
 from couchapi.core.multipart import Document, DocumentParser, End, Outgoing
 from couchapi.core.revid import RevId
 from couchapi.reader import Opened
+from couchapi.store.contents import HELD
 from couchapi.uploads import Upload
 
 _DEFAULT_TYPE = "application/octet-stream"
+_IN_MEMORY = 1024 * 1024
+"""Bytes of small contents of one body that wait together in memory."""
 
 
 async def receive(
@@ -85,6 +88,7 @@ class _Receiving:
         self.document: Any = None
         self.uploaded: dict[str, Uploaded] = {}
         self._uploader = uploader
+        self._room = _IN_MEMORY
         self._upload: Upload | None = None
         self._current: multipart.Attachment | None = None
         self._check: packed.Check | None = None
@@ -97,11 +101,9 @@ class _Receiving:
 
     async def discard(self) -> None:
         """Remove what is stored already."""
-        blobs = [one.blob for one in self.uploaded.values()]
         if self._upload is not None:
-            blobs.append(self._upload.blob)
-        if blobs:
-            await uploads.discard(blobs)
+            await self._upload.discard()
+        await uploads.discard(list(self.uploaded.values()))
 
     async def _take(self, event: multipart.DocumentEvent) -> None:
         if isinstance(event, Document):
@@ -110,7 +112,7 @@ class _Receiving:
             self._current = event
             length = _unpacked_length(event)
             self._check = None if length is None else packed.Check(length)
-            self._upload = await Upload.begin(self._uploader)
+            self._upload = Upload(self._uploader, min(HELD, self._room))
         elif isinstance(event, End):
             await self._end()
         elif self._upload is not None:
@@ -124,27 +126,22 @@ class _Receiving:
         one, upload = self._current, self._upload
         if self._check is not None:
             self._check.end()
-        digest = await upload.end()
-        self.uploaded[one.name] = _uploaded(one, upload, digest)
+        content_type = one.member.get("content_type") or one.content_type or _DEFAULT_TYPE
+        uploaded = await upload.end(
+            incoming.check_content_type(one.name, content_type),
+            incoming.check_revpos(one.name, one.member.get("revpos")),
+            _unpacked_length(one),
+        )
+        self.uploaded[one.name] = uploaded
+        self._room -= upload.held
         self._upload = self._current = None
+        _check_digest(one, uploaded.digest)
 
 
-def _uploaded(one: multipart.Attachment, upload: Upload, digest: str) -> Uploaded:
-    member = one.member
-    announced = member.get("digest")
+def _check_digest(one: multipart.Attachment, digest: str) -> None:
+    announced = one.member.get("digest")
     if isinstance(announced, str) and announced.startswith("md5-") and announced != digest:
         raise BadRequest(f"The content of the attachment '{one.name}' is not the announced one.")
-    content_type = member.get("content_type") or one.content_type or _DEFAULT_TYPE
-    length = _unpacked_length(one)
-    return Uploaded(
-        upload.blob,
-        incoming.check_content_type(one.name, content_type),
-        digest,
-        upload.length if length is None else length,
-        incoming.check_revpos(one.name, member.get("revpos")),
-        None if length is None else "gzip",
-        None if length is None else upload.length,
-    )
 
 
 def _unpacked_length(one: multipart.Attachment) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from acl.sql import Sql
@@ -24,8 +25,8 @@ def keep(
     generation: int,
     author: Author,
     now_ms: int,
-) -> dict[str, Attached]:
-    """Return the attachments of a new revision of this generation.
+) -> tuple[dict[str, Attached], int]:
+    """Return the attachments of a new revision of this generation, and how many bytes are new.
 
     A stub refers to an attachment of one of the revisions `bases`, nearest first.  Raises
     MissingStub where there is none, or none that the author may know of: else naming a digest
@@ -33,19 +34,18 @@ def keep(
     """
     kept: dict[str, Attached] = {}
     known = _Known(sql, document_id, bases) if _has_stub(given) else None
+    new = partial(attachments.store, sql, uploader=author.key, now=now_ms // 1000)
     for name, one in given.items():
         if isinstance(one, Stub):
             assert known is not None
             kept[name] = known.find(name, one, author)
         elif isinstance(one, Inline):
-            blob = attachments.store(sql, one.content, author.key, now_ms // 1000)
-            kept[name] = Attached(
-                blob, one.content_type, one.digest, len(one.content), one.revpos or generation
-            )
+            blob, revpos = new(one.content), one.revpos or generation
+            kept[name] = Attached(blob, one.content_type, one.digest, len(one.content), revpos)
         else:
-            kept[name] = _uploaded(one, generation)
-    attachments.adopt(sql, [one.blob for one in kept.values()], document_id)
-    return kept
+            blob = one.content if isinstance(one.content, int) else new(one.content)
+            kept[name] = _uploaded(one, blob, generation)
+    return kept, attachments.adopt(sql, kept.values(), document_id)
 
 
 def as_given(text: bytes | None) -> dict[str, Incoming]:
@@ -68,9 +68,9 @@ def _has_stub(given: Mapping[str, Incoming]) -> bool:
     return any(isinstance(one, Stub) for one in given.values())
 
 
-def _uploaded(one: Uploaded, generation: int) -> Attached:
+def _uploaded(one: Uploaded, blob: int, generation: int) -> Attached:
     return Attached(
-        blob=one.blob,
+        blob=blob,
         content_type=one.content_type,
         digest=one.digest,
         length=one.length,

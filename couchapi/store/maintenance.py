@@ -152,7 +152,7 @@ def _note_purge(sql: Sql, database: DatabaseRow, seq: int, docid: str, revs: Seq
 
 
 def _compact_one(sql: Sql, document_id: int, text: bytes) -> int:
-    """Return how many bytes of bodies were freed."""
+    """Return how many bytes were freed."""
     tree = revtree.decode(text)
     bare = revtree.without_old_bodies(tree)
     if bare != tree:
@@ -164,7 +164,7 @@ def _compact_one(sql: Sql, document_id: int, text: bytes) -> int:
 
 
 def _keep_only(sql: Sql, document_id: int, kept: set[str]) -> int:
-    """Remove the other bodies, and the attachments that only they have; return bytes of bodies."""
+    """Remove the other bodies, and the attachments that only they have; return their bytes."""
     rows = sql.all(
         "SELECT rev, length(body), attachments FROM couchapi_revision WHERE document_id = %s",
         (document_id,),
@@ -177,8 +177,9 @@ def _keep_only(sql: Sql, document_id: int, kept: set[str]) -> int:
         [(document_id, row[0]) for row in old],
     )
     needed = {blob for row in rows if row[0] in kept for blob in _blobs(row[2])}
-    attachments.remove(sql, [b for row in old for b in _blobs(row[2]) if b not in needed])
-    return sum(row[1] for row in old)
+    unneeded = {blob for row in old for blob in _blobs(row[2])} - needed
+    freed = attachments.remove(sql, sorted(unneeded))
+    return freed + sum(int(row[1]) for row in old)
 
 
 def _blobs(text: bytes | None) -> list[int]:
@@ -186,12 +187,12 @@ def _blobs(text: bytes | None) -> list[int]:
 
 
 def _remove_document(sql: Sql, document_id: int) -> int:
-    """Remove everything of a document, and return how many bytes of bodies that was."""
+    """Remove everything of a document, and return how many bytes that was."""
     blobs = sql.all("SELECT id FROM couchapi_blob WHERE document_id = %s", (document_id,))
-    attachments.remove(sql, [row[0] for row in blobs])
+    freed = attachments.remove(sql, [row[0] for row in blobs])
     gone = sql.all(
         "DELETE FROM couchapi_revision WHERE document_id = %s RETURNING length(body)",
         (document_id,),
     )
     sql.execute("DELETE FROM couchapi_document WHERE id = %s", (document_id,))
-    return sum(row[0] for row in gone)
+    return freed + sum(int(row[0]) for row in gone)

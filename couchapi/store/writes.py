@@ -299,11 +299,11 @@ class _Batch:
     ) -> bytes | None:
         self._save_bodies()  # An edit of this batch may hold what a stub refers to.
         ancestors = [str(each) for each in revtree.ancestry(tree, rev)[1:]]
-        return attached.encode(
-            incoming.keep(
-                self._sql, given, document.id, ancestors, rev.pos, self._author, self._now_ms
-            )
+        kept, size = incoming.keep(
+            self._sql, given, document.id, ancestors, rev.pos, self._author, self._now_ms
         )
+        self._size += size
+        return attached.encode(kept)
 
     def _save_bodies(self) -> None:
         """Store bodies, then the copies that the resolver wants."""

@@ -16,6 +16,7 @@ from django.apps import apps
 from django.db import connections
 
 from acl.sql import Sql
+from couchapi.core.attached import Attached
 from couchapi.core.revid import parse
 from couchapi.store import (
     attachments,
@@ -73,9 +74,8 @@ def connection(request: pytest.FixtureRequest, tables: None) -> Iterator[Explain
         fill = [Write(f"d{at:04}", None, False, b"{}") for at in range(size)]
         writes.write(explained, f"plans-{number}", fill, OURSELVES, NOW)
     for number in range(100):
-        blob = attachments.new_blob(explained, "", 0)
-        attachments.append(explained, blob, 0, [b"x"] * (1 + number % 3))
-        attachments.adopt(explained, [blob], 1 + number // 4)
+        blob = attachments.store(explained, b"x" * (1 + number % 3), "", 1)
+        attachments.adopt(explained, [_attached(blob)], 1 + number // 4)
     if request.param == "analyzed":
         copy.execute("ANALYZE")
     explained.plans.clear()
@@ -126,13 +126,20 @@ def _write(c: Sql) -> None:
 
 
 def _attach(c: Sql) -> None:
-    blob = attachments.store(c, b"x", "", 0)
-    attachments.adopt(c, [blob], 1)
+    attachments.new_blob(c, "", 1)
+    blob = attachments.store(c, b"x", "", 1)
+    attachments.unadopted(c, [blob])
+    attachments.adopt(c, [_attached(blob)] * 2, 1)
     attachments.uploaders(c, [blob])
     attachments.read(c, blob, 0, 10)
     attachments.read_all(c, blob)
-    attachments.abandoned(c, 10**9, 10)
     attachments.remove(c, [blob])
+    attachments.give_up(c, 10**9)
+    attachments.forget(c, attachments.gone(c, 10))
+
+
+def _attached(blob: int) -> Attached:
+    return Attached(blob, "text/plain", "md5-", 1, 1)
 
 
 def _local(c: Sql) -> None:

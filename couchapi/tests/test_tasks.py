@@ -10,6 +10,7 @@ import pytest
 from acl import sql
 from couchapi import tasks
 from couchapi.core import lww, revid, revtree
+from couchapi.core.errors import ContentMissing
 from couchapi.store import attachments, databases, maintenance
 from couchapi.tests.store.conftest import Shelf, couch_shelf, new_shelf, shelf
 
@@ -64,5 +65,6 @@ def test_housekeeping_removes_what_was_dropped_and_what_was_never_adopted(shelf:
 
     rows = "SELECT 1 FROM couchapi_document WHERE database_id = %s"
     assert sql.read_sync(lambda c: c.all(rows, (number,))) == []
-    assert sql.read_sync(partial(attachments.read_all, blob=old)) == b""
+    with pytest.raises(ContentMissing):
+        sql.read_sync(partial(attachments.read_all, blob=old))
     assert sql.read_sync(partial(attachments.read_all, blob=new)) == b"new"

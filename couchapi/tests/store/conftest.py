@@ -75,10 +75,15 @@ class Shelf:
         of = "FROM couchapi_document WHERE database_id = %s"
         assert row.doc_count == self.count(f"SELECT count(*) {of} AND NOT deleted")
         assert row.doc_del_count == self.count(f"SELECT count(*) {of} AND deleted")
-        assert row.body_size == self.count(
+        bodies = self.count(
             "SELECT sum(length(r.body)) FROM couchapi_revision r JOIN couchapi_document d"
             " ON d.id = r.document_id WHERE d.database_id = %s"
         )
+        contents = self.count(
+            "SELECT sum(b.length) FROM couchapi_blob b JOIN couchapi_document d"
+            " ON d.id = b.document_id WHERE d.database_id = %s"
+        )
+        assert row.body_size == bodies + contents
 
 
 def foreign(docid: str, *path: str, deleted: bool = False) -> Write:

@@ -7,7 +7,9 @@ from functools import partial
 import pytest
 
 from acl import sql
+from couchapi import tasks
 from couchapi.core import attached, revtree
+from couchapi.core.errors import ContentMissing
 from couchapi.core.incoming import Inline, Stub
 from couchapi.core.revid import RevId, parse
 from couchapi.store import attachments, databases, documents, maintenance
@@ -132,6 +134,7 @@ def test_compaction_frees_the_attachments_that_no_leaf_has(shelf: Shelf) -> None
     (one,) = attached.decode(shelf.find("a").attachments).values()
     assert sql.read_sync(partial(attachments.read_all, blob=one.blob)) == b"kept"
     assert _blobs(shelf) == 1
+    shelf.check_counts()
 
 
 def test_purging_frees_attachments(shelf: Shelf) -> None:
@@ -143,4 +146,7 @@ def test_purging_frees_attachments(shelf: Shelf) -> None:
 
     _purge(shelf, "a", rev)
 
-    assert sql.read_sync(partial(attachments.read_all, blob=one.blob)) == b""
+    shelf.check_counts()
+    tasks.remove_contents(0)
+    with pytest.raises(ContentMissing):
+        sql.read_sync(partial(attachments.read_all, blob=one.blob))

@@ -232,7 +232,7 @@ def test_a_writer_who_may_not_read_cannot_find_an_attachment_by_its_digest(shelf
 
 def test_attaching_and_removing_an_attachment_are_edits(shelf: Shelf) -> None:
     rev = shelf.put("a", b'{"n":1}')
-    blob = sql.write_sync(lambda c: attachments.store(c, b"hello", "", 0))
+    blob = sql.write_sync(lambda c: attachments.store(c, b"hello", "", 1))
     sent = writes.Uploaded(blob, "text/plain", "md5-x", 5)
 
     def attach(base: RevId | None, uploaded: writes.Uploaded | None) -> object:
