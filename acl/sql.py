@@ -16,11 +16,12 @@ SQL text is written once for both: placeholders are `%s`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
@@ -71,6 +72,11 @@ class Sql:
         """Return every row."""
         rows: list[Row] = self.execute(sql, params).fetchall()
         return rows
+
+    def each_row(self, sql: str, params: Sequence[Any] = ()) -> Iterator[Row]:
+        """Yield the rows one by one: for who may stop before the last."""
+        with contextlib.closing(self.execute(sql, params)) as cursor:
+            yield from cursor
 
     def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """Send one statement for each of `rows`."""

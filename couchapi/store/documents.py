@@ -71,6 +71,11 @@ _FOUND = "d.id, d.docid, d.seq, d.rev, d.deleted, d.leaf_count, r.body, r.attach
 _WINNER = "couchapi_document d JOIN couchapi_revision r ON r.document_id = d.id AND r.rev = d.rev"
 
 
+_FIND_MANY = (
+    f"SELECT {_FOUND} FROM {{}} CROSS JOIN {_WINNER} WHERE d.database_id = %s AND d.docid = j.value"
+)
+
+
 def find(sql: Sql, db_name: str, docid: str) -> Found:
     """Return the document, deleted or not.
 
@@ -91,12 +96,25 @@ def find(sql: Sql, db_name: str, docid: str) -> Found:
 def find_many(sql: Sql, database_id: int, docids: Sequence[str]) -> dict[str, Found]:
     """Return the documents that exist among `docids`, deleted ones too."""
     each, param = sql.each(docids)
-    rows = sql.all(
-        f"SELECT {_FOUND} FROM {each} CROSS JOIN {_WINNER}"
-        " WHERE d.database_id = %s AND d.docid = j.value",
-        (param, database_id),
-    )
+    rows = sql.all(_FIND_MANY.format(each), (param, database_id))
     return {row[1]: _found(row) for row in rows}
+
+
+def find_small(
+    sql: Sql, database_id: int, docids: Sequence[str], most: int
+) -> dict[str, Found] | None:
+    """Return what `find_many` does, or None when their bodies are more than `most` bytes.
+
+    The event loop may wait for the one, and must not wait for the other.
+    """
+    each, param = sql.each(docids)
+    found = {}
+    for row in sql.each_row(_FIND_MANY.format(each), (param, database_id)):
+        one = found[row[1]] = _found(row)
+        most -= len(one.body)
+        if most < 0:
+            return None
+    return found
 
 
 def trees(sql: Sql, database_id: int, docids: Sequence[str]) -> list[Row]:
@@ -141,6 +159,32 @@ def id_page(
     """Return (docid, rev, deleted) as `page` does, without reading bodies."""
     columns = "d.docid, d.rev, d.deleted"
     return _page(sql, columns, "couchapi_document d", database_id, within, after, skip, limit)
+
+
+def changed(
+    sql: Sql, database_id: int, since: int, limit: int, most_bytes: int
+) -> tuple[list[Found], bool]:
+    """Return documents that changed after `since`, oldest first, and whether those are all.
+
+    There are up to `limit` of them, with bodies of about `most_bytes` together: at least one.
+    """
+    sizes = sql.all(
+        f"SELECT d.seq, length(r.body) FROM {_WINNER} WHERE d.database_id = %s AND d.seq > %s"
+        " ORDER BY d.seq LIMIT %s",
+        (database_id, since, limit),
+    )
+    until, size = since, 0
+    for seq, length in sizes:
+        size += length
+        if size > most_bytes and until > since:
+            break
+        until = seq
+    rows = sql.all(
+        f"SELECT {_FOUND} FROM {_WINNER} WHERE d.database_id = %s AND d.seq > %s AND d.seq <= %s"
+        " ORDER BY d.seq",
+        (database_id, since, until),
+    )
+    return [_found(row) for row in rows], len(rows) == len(sizes) < limit
 
 
 def count_before(sql: Sql, database_id: int, within: Range, at_most: int) -> int | None:

@@ -287,3 +287,14 @@ async def test_ids_that_no_document_can_have_are_missing(owner: Any, database: s
     rows = await _get(owner, database, {"id": "a\0b"}, {"id": "x" * 5000}, {"id": "_nothing"})
     assert all(row["docs"][0]["error"]["error"] == "not_found" for row in rows)
     assert json.dumps(rows)
+
+
+async def test_large_and_small_documents_are_got_alike(owner: Any, database: str) -> None:
+    docs = [{"_id": f"d{n}", "text": str(n) * 200_000} for n in range(5)]
+    written = (await owner.post(f"{database}/_bulk_docs", {"docs": docs})).json()
+    asked = [{"id": row["id"], "rev": row["rev"]} for row in written]
+    answer = await owner.post(f"{database}/_bulk_get", {"docs": [*asked, {"id": "missing"}]})
+    *found, missing = answer.json()["results"]
+    expected = [dict(doc, _rev=row["rev"]) for doc, row in zip(docs, written, strict=True)]
+    assert [row["docs"][0]["ok"] for row in found] == expected
+    assert missing["docs"][0]["error"]["error"] == "not_found"

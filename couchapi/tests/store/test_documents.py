@@ -59,6 +59,16 @@ def test_what_is_missing_is_told_apart(shelf: Shelf) -> None:
         Shelf("nowhere").find("nothing")
 
 
+def test_many_are_found_only_when_they_are_small(filled: Shelf) -> None:
+    number = filled.row().id
+    asked = ["c", "missing", "b"]
+    found = sql.read_sync(partial(documents.find_many, database_id=number, docids=asked))
+    size = sum(len(one.body) for one in found.values())
+    small = partial(documents.find_small, database_id=number, docids=asked)
+    assert sql.read_sync(partial(small, most=size)) == found
+    assert sql.read_sync(partial(small, most=size - 1)) is None
+
+
 def test_many_are_found_at_once(filled: Shelf) -> None:
     number = filled.row().id
     asked = ["c", "missing", "b", "c"]
