@@ -70,6 +70,12 @@ class LocalId(_Name):
     regex = r"(?:_|%5[Ff])local(?:/|%2[Ff])[^/]+"
 
 
+class ViewName(_Name):
+    """One segment: a view of a design document."""
+
+    regex = r"[^/]+"
+
+
 class AttachmentName(_Name):
     """The rest of the path: an attachment's name may have slashes."""
 
@@ -82,6 +88,7 @@ for name, converter in {
     "docid": Docid,
     "design": DesignId,
     "local": LocalId,
+    "view": ViewName,
     "attachment": AttachmentName,
 }.items():
     register_converter(converter, name)

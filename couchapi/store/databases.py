@@ -78,6 +78,14 @@ def get(sql: Sql, name: str) -> DatabaseRow:
     return found
 
 
+def by_id(sql: Sql, database_id: int) -> DatabaseRow | None:
+    """Return the database, None when it was deleted."""
+    found = sql.one(
+        f"SELECT {_COLUMNS} FROM couchapi_database WHERE id = %s AND NOT dropped", (database_id,)
+    )
+    return None if found is None else _row(found)
+
+
 def lock(sql: Sql, name: str) -> DatabaseRow:
     """Return the database and keep every other writer of it out until the transaction ends.
 

@@ -61,8 +61,8 @@ class Fault(NamedTuple):
     message: str
 
 
-class Reset(Exception):
-    """The index must be built anew: purges that it has not seen are forgotten."""
+class Outdated(Exception):
+    """The index must be made anew: purges that it has not seen are forgotten."""
 
 
 def find(sql: Sql, database_id: int, signature: str) -> IndexState | None:
@@ -139,35 +139,22 @@ def store(
     return True
 
 
-def clear(sql: Sql, index: IndexState, purge_seq: int) -> bool:
-    """Empty the index, so that it is built anew; False where another has moved it."""
-    moved = sql.execute(
-        "UPDATE couchapi_index SET seq = 0, purge_seq = %s, size = 0 WHERE id = %s AND seq = %s"
-        " AND purge_seq = %s",
-        (purge_seq, index.id, index.seq, index.purge_seq),
-    )
-    if moved.rowcount:
-        for table in ("couchapi_indexrow", "couchapi_segment"):
-            sql.execute(f"DELETE FROM {table} WHERE index_id = %s", (index.id,))
-    return bool(moved.rowcount)
-
-
 def purged_since(sql: Sql, index: IndexState, purge_seq: int) -> list[str]:
     """Return the documents of the purges that the index has not seen, up to `purge_seq`.
 
-    Raises Reset where some of them are no longer remembered.
+    Raises Outdated where some of them are no longer remembered.
     """
     rows = sql.all(
         "SELECT docid FROM couchapi_purge WHERE database_id = %s AND seq > %s AND seq <= %s",
         (index.database_id, index.purge_seq, purge_seq),
     )
     if len(rows) < purge_seq - index.purge_seq:
-        raise Reset
+        raise Outdated
     return [row[0] for row in rows]
 
 
 def rows(
-    sql: Sql, index_id: int, view: int, span: Span, *, descending: bool, limit: int, skip: int = 0
+    sql: Sql, index_id: int, view: int, span: Span, *, descending: bool, limit: int
 ) -> list[tuple[bytes, str, int, bytes, bytes]]:
     """Return up to `limit` rows of a range: sort key, docid, n, key, value."""
     low, high = fitting(sql, span)
@@ -176,8 +163,8 @@ def rows(
         "SELECT sortkey, docid, n, key, value FROM couchapi_indexrow WHERE index_id = %s"
         " AND view = %s AND (sortkey, docid, n) >= (%s, %s, %s)"
         " AND (sortkey, docid, n) < (%s, %s, %s)"
-        f" ORDER BY sortkey {order}, docid {order}, n {order} LIMIT %s OFFSET %s",
-        (index_id, view, *low, *high, limit, skip),
+        f" ORDER BY sortkey {order}, docid {order}, n {order} LIMIT %s",
+        (index_id, view, *low, *high, limit),
     )
 
 
@@ -191,6 +178,17 @@ def count_before(sql: Sql, index_id: int, view: int, position: Position) -> int:
         (index_id, view, *last, *span.high),
     )
     return counted + (row[0] if row else 0)
+
+
+def position_of(sql: Sql, index_id: int, view: int, number: int) -> Position:
+    """Return the position of the row with so many rows before it in its view."""
+    start, before = segments.seek(sql, index_id, view, number)
+    row = sql.one(
+        "SELECT sortkey, docid, n FROM couchapi_indexrow WHERE index_id = %s AND view = %s"
+        " AND (sortkey, docid, n) >= (%s, %s, %s) ORDER BY sortkey, docid, n LIMIT 1 OFFSET %s",
+        (index_id, view, *start, number - before),
+    )
+    return row or segments.TOP
 
 
 def fitting(sql: Sql, span: Span) -> Span:
@@ -207,17 +205,20 @@ def fitting(sql: Sql, span: Span) -> Span:
     return Span(start, (high[:_MOST_SORTKEY] + sortkey.MAX, "", 0))
 
 
-def forget(sql: Sql, database_id: int, kept: Collection[str]) -> int:
-    """Take the indexes but those with the signatures `kept` out of use; return how many.
+def forget(sql: Sql, index_id: int) -> None:
+    """Take an index out of use; its rows go in slices, see `remove_slice`."""
+    # No database has this number, so nobody finds the index, and no builder moves it.
+    sql.execute(
+        "UPDATE couchapi_index SET database_id = -id, seq = -1 WHERE id = %s AND database_id > 0",
+        (index_id,),
+    )
 
-    Their rows go in slices, see `remove_slice`.
-    """
+
+def forget_all(sql: Sql, database_id: int, kept: Collection[str] = ()) -> int:
+    """Take a database's indexes out of use, but those with the signatures `kept`."""
     unused = [one for one in of_database(sql, database_id) if one.signature not in kept]
     for one in unused:
-        # No database has this number, so nobody finds the index, and no builder moves it.
-        sql.execute(
-            "UPDATE couchapi_index SET database_id = -id, seq = -1 WHERE id = %s", (one.id,)
-        )
+        forget(sql, one.id)
     return len(unused)
 
 

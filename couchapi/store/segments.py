@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
@@ -42,13 +42,13 @@ EVERYTHING = Span(BOTTOM, TOP)
 
 
 class Segment(NamedTuple):
-    """A run of rows; `reductions` are by the names that they were kept with."""
+    """A run of rows; `reductions`, which are texts, are by the names they were kept with."""
 
     id: int
     span: Span
     row_count: int
     seq: int
-    reductions: dict[str, Any]
+    reductions: dict[str, str]
 
 
 def note(
@@ -104,18 +104,36 @@ def count_before(sql: Sql, index_id: int, view: int, position: Position) -> tupl
     return (int(row[0]) if row else 0), start
 
 
-def keep(sql: Sql, segment: Segment, name: str, reduction: Any) -> None:
-    """Keep what a segment's rows reduce to, if none of them has changed since it was read."""
-    row = sql.one(
-        "SELECT reductions FROM couchapi_segment WHERE id = %s AND seq = %s AND row_count = %s",
-        (segment.id, segment.seq, segment.row_count),
+def seek(sql: Sql, index_id: int, view: int, number: int) -> tuple[Position, int]:
+    """Return where the segment of a view's so many-th row begins, and how many are before it."""
+    rows = sql.execute(
+        f"SELECT row_count, sortkey, docid, n {_OF_VIEW} ORDER BY sortkey, docid, n",
+        (index_id, view),
     )
-    if row is not None:
-        kept = orjson.loads(row[0] or b"{}") | {name: reduction}
-        sql.execute(
-            "UPDATE couchapi_segment SET reductions = %s WHERE id = %s",
-            (orjson.dumps(kept), segment.id),
+    before, start = 0, BOTTOM
+    for row_count, *position in rows:
+        start = tuple(position)
+        if before + row_count > number:
+            break
+        before += row_count
+    else:
+        return TOP, before
+    return start, before
+
+
+def keep(sql: Sql, name: str, reductions: Sequence[tuple[Segment, str]]) -> None:
+    """Keep what segments' rows reduce to, where none of them has changed since it was read."""
+    for segment, reduction in reductions:
+        row = sql.one(
+            "SELECT reductions FROM couchapi_segment WHERE id = %s AND seq = %s AND row_count = %s",
+            (segment.id, segment.seq, segment.row_count),
         )
+        if row is not None:
+            kept = orjson.loads(row[0] or b"{}") | {name: reduction}
+            sql.execute(
+                "UPDATE couchapi_segment SET reductions = %s WHERE id = %s",
+                (orjson.dumps(kept), segment.id),
+            )
 
 
 class _View(NamedTuple):

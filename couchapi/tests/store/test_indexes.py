@@ -71,7 +71,7 @@ def test_rows_come_in_the_order_of_keys_then_ids(index: IndexState) -> None:
     _store(index, [], _entry("b", 2), _entry("c", 1), _entry("a", 2), _entry("a", 0, 1))
     assert _ids(index) == ["a", "c", "a", "b"]
     assert _ids(index, descending=True) == ["b", "a", "c", "a"]
-    assert _ids(index, descending=True, limit=2, skip=1) == ["a", "c"]
+    assert _ids(index, descending=True, limit=2) == ["b", "a"]
     low, high = (sortkey.encode(1), "", 0), (sortkey.encode(2), "a", segments.LAST_N)
     assert _ids(index, Span(low, high)) == ["c", "a"]
 
@@ -92,16 +92,13 @@ def test_who_comes_second_changes_nothing(index: IndexState) -> None:
     )
     assert not sql.write_sync(late)
     assert _ids(index) == ["a"]
-    assert not sql.write_sync(partial(indexes.clear, index=seen, purge_seq=0))
 
 
-def test_an_index_is_made_once_and_is_emptied_to_be_built_anew(index: IndexState) -> None:
+def test_an_index_is_made_once(index: IndexState) -> None:
     assert _make(index.database_id).id == index.id
     assert _make(index.database_id, "other").id != index.id
-    state = _store(index, [], _entry("a", 1))
-    assert sql.write_sync(partial(indexes.clear, index=state, purge_seq=7))
-    assert _ids(index) == []
-    assert _state(index)[4:7] == (0, 7, 0)
+    sql.write_sync(partial(indexes.forget, index_id=index.id))
+    assert _make(index.database_id).id != index.id
 
 
 def test_the_last_fault_is_remembered(index: IndexState) -> None:
@@ -118,7 +115,7 @@ def test_an_index_that_is_not_used_goes_in_slices(
     _store(index, [], *[_entry(f"d{n}", n) for n in range(5)])
     _store(kept, [], _entry("k", 1))
     database_id = index.database_id
-    assert sql.write_sync(lambda c: indexes.forget(c, database_id, {"kept"})) == 1
+    assert sql.write_sync(lambda c: indexes.forget_all(c, database_id, {"kept"})) == 1
     assert sql.read_sync(lambda c: indexes.find(c, database_id, "s")) is None
     while sql.write_sync(indexes.remove_slice):
         pass
@@ -147,6 +144,9 @@ def _check(index: IndexState, model: dict[tuple[bytes, str, int], Entry]) -> Non
     for at in range(0, len(positions), 3):
         job = partial(indexes.count_before, index_id=index.id, view=0, position=positions[at])
         assert sql.read_sync(job) == at
+    for at in range(0, len(positions) + 2, 3):
+        job = partial(indexes.position_of, index_id=index.id, view=0, number=at)
+        assert sql.read_sync(job) == (positions[at] if at < len(positions) else TOP)
 
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -186,13 +186,16 @@ def test_segments_of_a_range_are_read_by_the_page(cut: IndexState) -> None:
     assert _pages(cut, Span(low, high), descending=True) == some[::-1]
 
 
+def _keep(name: str, *reductions: tuple[segments.Segment, str]) -> None:
+    sql.write_sync(partial(segments.keep, name=name, reductions=reductions))
+
+
 def test_a_reduction_is_kept_until_a_row_of_its_segment_changes(cut: IndexState) -> None:
     first, second, *_ = _pages(cut)
-    for one in (first, second):
-        sql.write_sync(partial(segments.keep, segment=one, name="0", reduction=one.row_count))
-    sql.write_sync(partial(segments.keep, segment=second, name="1", reduction="x"))
-    assert [one.reductions for one in _pages(cut)[:3]] == [{"0": 2}, {"0": 2, "1": "x"}, {}]
+    _keep("0", (first, "2"), (second, "2"))
+    _keep("1", (second, "x"))
+    assert [one.reductions for one in _pages(cut)[:3]] == [{"0": "2"}, {"0": "2", "1": "x"}, {}]
     _store(cut, ["d00"], _entry("d00", 0, value=b"2"))
-    assert [one.reductions for one in _pages(cut)[:2]] == [{}, {"0": 2, "1": "x"}]
-    sql.write_sync(partial(segments.keep, segment=first, name="0", reduction=9))
+    assert [one.reductions for one in _pages(cut)[:2]] == [{}, {"0": "2", "1": "x"}]
+    _keep("0", (first, "9"))
     assert _pages(cut)[0].reductions == {}

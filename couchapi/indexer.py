@@ -1,0 +1,197 @@
+"""Building indexes: what has changed in a database since, mapped and put in the place of old rows.
+
+A build goes on by batches until it has caught up.  Each batch is read from one snapshot, mapped,
+and stored with the sequence number that it reaches in one transaction (store/indexes.py), so a
+build that was cut off goes on where it was.  Whoever needs an index waits for the build of this
+process, and a client that leaves does not end it.  What maps the documents comes from outside:
+the engine for JavaScript, a function for Mango.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+from acl import sql
+from couchapi import reader
+from couchapi.core.params import DocumentQuery
+from couchapi.store import databases, documents, indexes
+from couchapi.store.documents import Found
+from couchapi.store.indexes import Entry, Fault, IndexState, Outdated
+
+_log = logging.getLogger(__name__)
+
+BATCH = 1000
+BATCH_BYTES = 4_000_000
+
+
+class Source(NamedTuple):
+    """A document that is mapped: its id, and its JSON text with `_id` and `_rev`."""
+
+    docid: str
+    text: bytes
+
+
+Mapped = Sequence[Sequence[Entry] | Fault]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the rows of an index are made: `map` returns for each document its rows or why not."""
+
+    map: Callable[[Sequence[Source]], Awaitable[Mapped]]
+    include_design: bool = False
+    local_seq: bool = False
+
+
+class IndexGone(Exception):
+    """The index was removed while it was being built."""
+
+
+async def bring_up_to_date(index: IndexState, plan: Plan, until: int) -> IndexState:
+    """Return the index once it is built to `until`.
+
+    Raises IndexGone, and what `plan.map` raises.
+    """
+    while index.seq < until:
+        index = await _build(index, plan).reach(until)
+    return index
+
+
+def build(index: IndexState, plan: Plan) -> None:
+    """Begin to bring an index up to date, and do not wait for it."""
+    _build(index, plan)
+
+
+def is_building(index: IndexState) -> bool:
+    """Tell whether this process is building the index."""
+    return index.id in _builds
+
+
+class _Build:
+    """One index that is being built by this process."""
+
+    def __init__(self, index: IndexState, plan: Plan) -> None:
+        self.state = index
+        self.loop = asyncio.get_running_loop()
+        self._plan = plan
+        self._moved = self.loop.create_future()
+        self._task = self.loop.create_task(self._run())
+
+    async def reach(self, seq: int) -> IndexState:
+        """Return the index once it is built to `seq`, or as far as this build came."""
+        while self.state.seq < seq and not self._task.done():
+            await asyncio.shield(self._moved)
+        return self.state
+
+    async def _run(self) -> None:
+        error: BaseException | None = None
+        try:
+            caught_up = False
+            while not caught_up:
+                self.state, caught_up = await _step(self.state, self._plan)
+                self._move()
+        except BaseException as raised:  # noqa: B036 - handed to those who wait
+            error = raised
+            if not isinstance(raised, Exception):
+                raise
+        finally:
+            if _builds.get(self.state.id) is self:
+                del _builds[self.state.id]
+            self._move(error)
+
+    def _move(self, error: BaseException | None = None) -> None:
+        """Let those who wait look again."""
+        moved, self._moved = self._moved, self.loop.create_future()
+        if error is None:
+            moved.set_result(None)
+        else:
+            moved.set_exception(error)
+            moved.exception()  # Perhaps nobody waits.
+
+
+_builds: dict[int, _Build] = {}
+
+
+def _build(index: IndexState, plan: Plan) -> _Build:
+    found = _builds.get(index.id)
+    if found is None or found.loop is not asyncio.get_running_loop():
+        found = _builds[index.id] = _Build(index, plan)
+    return found
+
+
+class _Batch(NamedTuple):
+    """What is indexed next; `sources` are those of `docids` that are mapped."""
+
+    index: IndexState
+    seq: int
+    purge_seq: int
+    docids: list[str]
+    sources: list[Source]
+    caught_up: bool
+
+
+async def _step(index: IndexState, plan: Plan) -> tuple[IndexState, bool]:
+    """Index the next batch; return the index, and whether there was nothing more."""
+    try:
+        batch = await sql.scan(partial(_read, index_id=index.id, plan=plan))
+    except Outdated:
+        await sql.write(partial(indexes.forget, index_id=index.id))
+        raise IndexGone from None
+    mapped = await plan.map(batch.sources) if batch.sources else ()
+    entries: list[Entry] = []
+    fault = None
+    for source, made in zip(batch.sources, mapped, strict=True):
+        if isinstance(made, Fault):
+            fault = made
+            _log.warning("%s was not indexed: %s, %s", source.docid, made.kind, made.message)
+        else:
+            entries += made
+    after = await sql.write(partial(_store, batch=batch, entries=entries, fault=fault))
+    if after is None:
+        raise IndexGone
+    return after, batch.caught_up
+
+
+def _store(
+    connection: sql.Sql, batch: _Batch, entries: Sequence[Entry], fault: Fault | None
+) -> IndexState | None:
+    """Store the batch, unless another process was faster; return the index as it is then."""
+    before, seq, purge_seq, docids, *_ = batch
+    if (seq, purge_seq) != before[4:6]:
+        indexes.store(connection, before, seq, purge_seq, docids, entries, fault)
+    return indexes.get(connection, before.id)
+
+
+def _read(connection: sql.Sql, index_id: int, plan: Plan) -> _Batch:
+    index = indexes.get(connection, index_id)
+    database = None if index is None else databases.by_id(connection, index.database_id)
+    if index is None or database is None:
+        raise IndexGone
+    found, all_read = documents.changed(connection, database.id, index.seq, BATCH, BATCH_BYTES)
+    docids = [one.docid for one in found]
+    docids += indexes.purged_since(connection, index, database.purge_seq)
+    seq = database.update_seq if all_read else found[-1].seq
+    sources = [
+        Source(one.docid, _text(connection, one, plan)) for one in found if _is_mapped(one, plan)
+    ]
+    return _Batch(index, seq, database.purge_seq, docids, sources, all_read)
+
+
+def _is_mapped(found: Found, plan: Plan) -> bool:
+    return not found.deleted and (plan.include_design or not found.docid.startswith("_design/"))
+
+
+_PLAIN = DocumentQuery()
+_FORKED = DocumentQuery(conflicts=True, deleted_conflicts=True)
+
+
+def _text(connection: sql.Sql, found: Found, plan: Plan) -> bytes:
+    wanted = _FORKED if found.leaf_count > 1 else _PLAIN
+    if plan.local_seq:
+        wanted = DocumentQuery(conflicts=True, deleted_conflicts=True, local_seq=True)
+    return reader.shown(connection, found, wanted, reader.STUBS)
