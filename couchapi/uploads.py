@@ -98,10 +98,11 @@ class Upload:
             await asyncio.shield(self._running)
 
     def _store(self, blob: Blob, position: int, pieces: Sequence[bytes], last: bool) -> None:
+        # One long piece: each call that lets go of Python's lock has to get it back.
+        batch = b"".join(pieces)
         content = contents.of(blob)
-        content.append(position, pieces)
-        for piece in pieces:
-            self._md5.update(piece)
+        content.append(position, batch)
+        self._md5.update(batch)
         if last:
             content.finish()
 

@@ -23,6 +23,8 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 HTTP_1_1 = b"http/1.1"
+_RECORD = 16 * 1024
+_RECORDS_AT_ONCE = 16
 # IANA's numbers, which the ASGI TLS extension asks for, of the suites TLS 1.3 has.
 _SUITES = {
     "TLS_AES_128_GCM_SHA256": 0x1301,
@@ -38,6 +40,35 @@ class Peer(NamedTuple):
     others: tuple[bytes, ...]
 
 
+class _Connection(SSL.Connection):
+    """Gives in one piece what one reading of the socket brought: a TLS record is 16 KB at most.
+
+    Each piece goes through all of Twisted's layers, which costs more than to decrypt it.
+    """
+
+    _later: SSL.Error | None = None
+
+    def recv(self, bufsiz: int, flags: int | None = None) -> bytes:
+        """Return every record that is here; why there are no more is raised by the next call."""
+        if self._later is not None:
+            raise self._taken()
+        records: list[bytes] = []
+        try:
+            while len(records) < _RECORDS_AT_ONCE:
+                records.append(super().recv(_RECORD, flags))
+        except SSL.Error as error:
+            if not records:
+                raise
+            # Its traceback would keep the records until the next collection of garbage.
+            self._later = error.with_traceback(None)
+        return records[0] if len(records) == 1 else b"".join(records)
+
+    def _taken(self) -> SSL.Error:
+        error, self._later = self._later, None
+        assert error is not None
+        return error
+
+
 @implementer(IOpenSSLServerConnectionCreator)
 class ServerTls:
     """Makes the TLS side of each accepted connection."""
@@ -47,7 +78,7 @@ class ServerTls:
 
     def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:  # noqa: N802, N803
         """Return a new connection (the name is Twisted's)."""
-        return SSL.Connection(self._context, None)
+        return _Connection(self._context, None)
 
 
 def server_tls(folder: Path, *, ask_for_certificate: bool) -> ServerTls:

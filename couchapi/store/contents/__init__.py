@@ -18,7 +18,7 @@ All of this blocks: call it in a thread.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
 from django.conf import settings
@@ -30,7 +30,7 @@ HELD = 64 * 1024
 """Bytes of the largest content that waits in memory and is written with its document."""
 
 
-AT_ONCE = 256 * 1024
+AT_ONCE = 512 * 1024
 """Bytes that are read or written in one go: enough to be worth the way to a thread and back."""
 
 
@@ -44,8 +44,8 @@ class Blob(NamedTuple):
 class Contents(Protocol):
     """One content: written piece by piece, then finished, then read."""
 
-    def append(self, position: int, pieces: Sequence[bytes]) -> None:
-        """Write `pieces` at `position`, which is the end; raises StorageFull."""
+    def append(self, position: int, piece: bytes) -> None:
+        """Write `piece` at `position`, which is the end; raises StorageFull."""
 
     def finish(self) -> None:
         """Return once the content is durable; nothing is appended any more."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from couchapi.core.errors import ContentMissing, StorageFull
@@ -27,14 +27,12 @@ class Files:
         self._path = self._shard / name
         self._part = self._shard / f"{name}.part"
 
-    def append(self, position: int, pieces: Sequence[bytes]) -> None:
+    def append(self, position: int, piece: bytes) -> None:
         """Write to the unfinished file."""
         with _refusing_when_full():
             part = self._open_part()
             try:
-                for piece in pieces:
-                    _write(part, piece, position)
-                    position += len(piece)
+                _write(part, piece, position)
             finally:
                 os.close(part)
 
@@ -78,10 +76,10 @@ def _make(folder: Path) -> None:
 
 
 def _write(file: int, piece: bytes, position: int) -> None:
-    view = memoryview(piece)
-    while view:
-        written = os.pwrite(file, view, position)
-        view, position = view[written:], position + written
+    rest = memoryview(piece)
+    while rest:  # A disk that is nearly full takes a part.
+        written = os.pwrite(file, rest, position)
+        rest, position = rest[written:], position + written
 
 
 def _sync(path: Path) -> None:

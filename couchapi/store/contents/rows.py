@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 
 from acl import sql
@@ -19,10 +18,9 @@ class Rows:
     def __init__(self, blob: int) -> None:
         self._blob = blob
 
-    def append(self, position: int, pieces: Sequence[bytes]) -> None:
+    def append(self, position: int, piece: bytes) -> None:
         """Add rows, in a transaction of their own."""
-        content = b"".join(pieces)
-        sql.write_sync(partial(insert, blob=self._blob, position=position, content=content))
+        sql.write_sync(partial(insert, blob=self._blob, position=position, content=piece))
 
     def finish(self) -> None:
         """Do nothing: rows are durable."""
