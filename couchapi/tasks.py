@@ -19,7 +19,7 @@ from kombu.exceptions import OperationalError
 
 from acl import sql
 from couchapi.core.errors import DatabaseMissing, WorkerUnreachable
-from couchapi.store import attachments, contents, maintenance, writes
+from couchapi.store import attachments, contents, indexes, maintenance, writes
 
 _log = logging.getLogger(__name__)
 _AT_ONCE = 200
@@ -52,6 +52,7 @@ def housekeeping() -> None:
     """Remove dropped databases and abandoned uploads, and settle what is due."""
     while sql.write_sync(maintenance.drop_slice):
         pass
+    remove_indexes()
     remove_contents(int(time.time()))
     settle(time.time_ns() // 1_000_000)
 
@@ -62,6 +63,13 @@ def remove_contents(now: int) -> None:
     while blobs := sql.read_sync(partial(attachments.gone, limit=_AT_ONCE)):
         contents.remove(blobs)
         sql.write_sync(partial(attachments.forget, blobs=blobs))
+
+
+@shared_task(ignore_result=True)
+def remove_indexes() -> None:
+    """Remove the rows of indexes that are out of use."""
+    while sql.write_sync(indexes.remove_slice):
+        pass
 
 
 def settle(now_ms: int) -> None:

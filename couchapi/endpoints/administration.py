@@ -15,7 +15,7 @@ from couchapi import parsers, renderers, tasks
 from couchapi.core import docjson, names, revid, security, sequence
 from couchapi.core.errors import BadRequest
 from couchapi.endpoints.base import ADMIN, EITHER, READ, Endpoint
-from couchapi.store import databases, maintenance
+from couchapi.store import databases, designs, maintenance
 
 
 class Security(Endpoint):
@@ -102,14 +102,15 @@ class Compact(Endpoint):
 
 
 class ViewCleanup(Endpoint):
-    """`POST /db/_view_cleanup`: there is nothing that is not cleaned up at once."""
+    """`POST /db/_view_cleanup`: remove the indexes of views that are defined no more."""
 
     rights = {"POST": ADMIN}
 
     async def post(self, request: Any, db_name: str) -> HttpResponseBase:
-        """Say so."""
+        """Take them out of use, and ask a worker to remove their rows."""
         parsers.require_json(request)
-        await sql.point(partial(databases.get, name=db_name))
+        if await sql.write(partial(designs.forget_unused, db_name=db_name)):
+            await tasks.later(tasks.remove_indexes)
         return renderers.ok(202)
 
 

@@ -214,9 +214,18 @@ def forget(sql: Sql, index_id: int) -> None:
     )
 
 
-def forget_all(sql: Sql, database_id: int, kept: Collection[str] = ()) -> int:
-    """Take a database's indexes out of use, but those with the signatures `kept`."""
-    unused = [one for one in of_database(sql, database_id) if one.signature not in kept]
+def forget_all(
+    sql: Sql, database_id: int, kept: Collection[str] = (), language: str | None = None
+) -> int:
+    """Take a database's indexes out of use, but those with the signatures `kept`.
+
+    Returns how many there were.  With a language only its indexes are looked at.
+    """
+    unused = [
+        one
+        for one in of_database(sql, database_id)
+        if one.signature not in kept and language in (None, one.language)
+    ]
     for one in unused:
         forget(sql, one.id)
     return len(unused)

@@ -15,7 +15,7 @@ import orjson
 from acl.sql import Sql
 from couchapi.core import attached, revtree
 from couchapi.core.revid import RevId
-from couchapi.store import attachments, databases
+from couchapi.store import attachments, databases, indexes
 from couchapi.store.databases import DatabaseRow
 
 SLICE = 200
@@ -89,6 +89,7 @@ def drop_slice(sql: Sql) -> bool:
     for (document_id,) in documents:
         _remove_document(sql, document_id)
     if not documents:
+        indexes.forget_all(sql, row[0])
         for table in ("couchapi_localdocument", "couchapi_purge"):
             sql.execute(f"DELETE FROM {table} WHERE database_id = %s", row)
         sql.execute("DELETE FROM couchapi_database WHERE id = %s", row)

@@ -1,0 +1,30 @@
+"""Design documents, and the indexes of the views that they define."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import orjson
+
+from acl.sql import Sql
+from couchapi.core import mapreduce
+from couchapi.store import databases, documents, indexes
+from couchapi.store.documents import Found, Range
+
+_PAGE = 100
+_ALL = Range("_design/", "_design0", inclusive_end=False)
+
+
+def each(sql: Sql, database_id: int) -> Iterator[Found]:
+    """Give the design documents of a database."""
+    after: str | None = None
+    while page := documents.page(sql, database_id, _ALL, after=after, skip=0, limit=_PAGE):
+        yield from page
+        after = page[-1].docid
+
+
+def forget_unused(sql: Sql, db_name: str) -> int:
+    """Take the indexes of views that are defined no more out of use; return how many."""
+    database = databases.get(sql, db_name)
+    used = {mapreduce.group(orjson.loads(found.body)).signature for found in each(sql, database.id)}
+    return indexes.forget_all(sql, database.id, used, language="javascript")
