@@ -12,17 +12,19 @@ import time
 import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import TypeVar
 
 from acl import sql
+from acl.core.errors import HubError
 from couchapi.core import attached
 from couchapi.core.attached import Attached
-from couchapi.core.incoming import Uploaded
+from couchapi.core.incoming import Inline, Uploaded
 from couchapi.core.ranges import ByteRange
 from couchapi.store import attachments, contents
 from couchapi.store.contents import AT_ONCE, HELD, Blob
+from couchapi.store.writes import Write
 
 T = TypeVar("T")
 _pool = ThreadPoolExecutor(4, thread_name_prefix="contents")
@@ -112,20 +114,70 @@ class Upload:
         return content
 
 
-async def receive(pieces: AsyncIterator[bytes], uploader: str, content_type: str) -> Uploaded:
+async def receive(
+    pieces: AsyncIterator[bytes], uploader: str, content_type: str, revpos: int | None = None
+) -> Uploaded:
     """Take a content that comes in `pieces`; nothing of one that breaks off stays."""
     upload = Upload(uploader)
     try:
         async for piece in pieces:
             await upload.take(piece)
-        return await upload.end(content_type)
+        return await upload.end(content_type, revpos)
     except BaseException:
         await upload.discard()
         raise
 
 
+async def set_aside(
+    batch: Sequence[Write], uploader: str
+) -> tuple[Sequence[Write], list[Uploaded]]:
+    """Store the large contents that came inside documents, so that the writer need not.
+
+    Returns the writes that refer to them, and what has to be given to `adopting`.
+    """
+    received: list[Uploaded] = []
+    if not any(one.attachments for one in batch):
+        return batch, received
+    try:
+        return [await _without_large(one, uploader, received) for one in batch], received
+    except BaseException:
+        await discard(received)
+        raise
+
+
+async def _without_large(one: Write, uploader: str, received: list[Uploaded]) -> Write:
+    if not one.attachments:
+        return one
+    given = dict(one.attachments)
+    for name, each in given.items():
+        if isinstance(each, Inline) and len(each.content) > HELD:
+            pieces = _once(each.content)
+            stored = await receive(pieces, uploader, each.content_type, each.revpos)
+            received.append(stored)
+            given[name] = stored
+    return one._replace(attachments=given)
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
+@asynccontextmanager
+async def adopting(received: Sequence[Uploaded]) -> AsyncIterator[None]:
+    """Remove of `received` what the write in this context has not made part of a document.
+
+    A write that is cancelled may still come, so then the housekeeping has to look.
+    """
+    try:
+        yield
+    except HubError:
+        await discard(received)
+        raise
+    await discard(received)
+
+
 async def discard(received: Sequence[Uploaded]) -> None:
-    """Remove those of the contents that no document has adopted: its write was refused."""
+    """Remove those of the contents that no document has adopted."""
     blobs = [one.content for one in received if isinstance(one.content, int)]
     if blobs:
         await _remove(await sql.point(partial(attachments.unadopted, blobs=blobs)))
@@ -135,6 +187,11 @@ async def _remove(blobs: Sequence[Blob]) -> None:
     if blobs:
         await _in_thread(partial(contents.remove, blobs))
         await sql.write(partial(attachments.forget, blobs=blobs))
+
+
+async def check(one: Attached) -> None:
+    """Raise ContentMissing if the content is not here: before an answer begins."""
+    await sql.point(partial(attachments.check, one=one))
 
 
 async def stored(one: Attached, part: ByteRange | None = None) -> AsyncIterator[bytes]:

@@ -44,6 +44,7 @@ class Attachment(Endpoint):
         headers = _headers(one)
         if etags.matches(request.header(b"if-none-match"), headers["ETag"]):
             return renderers.not_modified({"ETag": headers["ETag"]})
+        await uploads.check(one)
         return _content(request, one, headers)
 
     async def put(self, request: Any, db_name: str, docid: str, name: str) -> HttpResponseBase:
@@ -57,11 +58,8 @@ class Attachment(Endpoint):
         author = author_of(request)
         pieces = parsers.pieces(request)
         uploaded = await uploads.receive(pieces, author.key, content_type)
-        try:
+        async with uploads.adopting([uploaded]):
             return await _attached(request, db_name, docid, base, name, uploaded)
-        except HubError:
-            await uploads.discard([uploaded])
-            raise
 
     async def delete(self, request: Any, db_name: str, docid: str, name: str) -> HttpResponseBase:
         """Write a revision of the document without this attachment."""

@@ -22,7 +22,7 @@ from couchapi.core.revid import RevId
 from couchapi.core.visibility import Visible
 from couchapi.endpoints import multiparts
 from couchapi.endpoints.base import READ, WRITE, Endpoint, visible_to
-from couchapi.endpoints.documents import author_of, form_of, now_ms, write_all, write_of
+from couchapi.endpoints.documents import author_of, form_of, store, write_of
 from couchapi.reader import Form, Opened
 from couchapi.store import databases, documents
 from couchapi.store.writes import Write
@@ -43,10 +43,7 @@ class BulkDocs(Endpoint):
         new_edits = _new_edits(body)
         limit = settings.HUB_MAX_DOCUMENT
         batch = [_write(document, new_edits, limit) for document in _documents(body)]
-        author, now = author_of(request), now_ms()
-        written = await sql.write(
-            lambda connection: write_all(connection, db_name, batch, author, now)
-        )
+        written = await store(db_name, batch, author_of(request))
         if new_edits:
             rows = [_row(docid, result) for docid, result in written]
         else:

@@ -52,14 +52,11 @@ class Document(Endpoint):
         query = DocumentQuery.from_query(request.GET)
         names.check_docid(docid)
         document, uploaded = await _received(request)
-        try:
+        async with uploads.adopting(list(uploaded.values())):
             parts = docjson.split(document, docid, max_document=settings.HUB_MAX_DOCUMENT)
             asked = asked_rev(request, query, parts.rev)
             one = write_of(parts, docid, asked, query.new_edits, uploaded)
             return await _saved(request, db_name, one, query)
-        except HubError:
-            await uploads.discard(list(uploaded.values()))
-            raise
 
     async def delete(self, request: Any, db_name: str, docid: str) -> HttpResponseBase:
         """Write a tombstone."""
@@ -110,6 +107,16 @@ def write_of(
     return Write(docid, None, parts.deleted, parts.body, _path(parts, rev), attachments)
 
 
+async def store(db_name: str, batch: Sequence[Write], author: Author) -> list[Written]:
+    """Write the batch; the large attachments among it are stored before."""
+    now = now_ms()
+    ready, aside = await uploads.set_aside(batch, author.key)
+    async with uploads.adopting(aside):
+        return await sql.write(
+            lambda connection: write_all(connection, db_name, ready, author, now)
+        )
+
+
 def write_all(
     connection: sql.Sql, db_name: str, batch: Sequence[Write], author: Author, now: int
 ) -> list[Written]:
@@ -153,6 +160,7 @@ def author_of(request: Any) -> Author:
         key=request.caller.key or "",
         is_owner=request.permit.is_owner,
         may_read=request.permit.read,
+        visible=visible_to(request),
         is_client=True,
     )
 
@@ -181,8 +189,10 @@ def form_of(query: DocumentQuery, *, follows: bool = False) -> Form:
 
 async def _open(request: Any, db_name: str, docid: str, query: DocumentQuery, form: Form) -> Opened:
     visible = visible_to(request)
+    # Contents that stand inside a document may be large.
+    read = sql.scan if form.inline else sql.point
     if query.rev is None:
-        return await sql.point(
+        return await read(
             partial(
                 reader.winner,
                 db_name=db_name,
@@ -193,7 +203,7 @@ async def _open(request: Any, db_name: str, docid: str, query: DocumentQuery, fo
             )
         )
     rev = revid.parse(query.rev)
-    return await sql.point(
+    return await read(
         lambda connection: reader.revision(
             connection, db_name, docid, rev, query, form, visible, latest=query.latest
         )
@@ -258,10 +268,7 @@ def _destination(header: str | None) -> tuple[str, str | None]:
 async def _saved(
     request: Any, db_name: str, one: Write, query: DocumentQuery, status: int = 201
 ) -> HttpResponseBase:
-    author, now = author_of(request), now_ms()
-    ((_, result),) = await sql.write(
-        lambda connection: write_all(connection, db_name, [one], author, now)
-    )
+    ((_, result),) = await store(db_name, [one], author_of(request))
     if isinstance(result, HubError):
         raise result
     if query.batch:
