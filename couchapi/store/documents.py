@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import NamedTuple
 
 from acl.sql import Row, Sql
@@ -168,23 +169,32 @@ def changed(
 
     There are up to `limit` of them, with bodies of about `most_bytes` together: at least one.
     """
-    sizes = sql.all(
-        f"SELECT d.seq, length(r.body) FROM {_WINNER} WHERE d.database_id = %s AND d.seq > %s"
+    if sql.vendor != "sqlite":  # SQLite gives rows one by one, PostgreSQL all at once.
+        limit = min(limit, _fitting(sql, database_id, since, limit, most_bytes))
+    rows = sql.execute(
+        f"SELECT {_FOUND} FROM {_WINNER} WHERE d.database_id = %s AND d.seq > %s"
         " ORDER BY d.seq LIMIT %s",
         (database_id, since, limit),
     )
-    until, size = since, 0
-    for seq, length in sizes:
-        size += length
-        if size > most_bytes and until > since:
-            break
-        until = seq
-    rows = sql.all(
-        f"SELECT {_FOUND} FROM {_WINNER} WHERE d.database_id = %s AND d.seq > %s AND d.seq <= %s"
-        " ORDER BY d.seq",
-        (database_id, since, until),
+    found: list[Found] = []
+    size = 0
+    for row in rows:
+        found.append(_found(row))
+        size += len(found[-1].body)
+        if size >= most_bytes:
+            return found, False
+    return found, len(found) < limit
+
+
+def _fitting(sql: Sql, database_id: int, since: int, limit: int, most_bytes: int) -> int:
+    """Return how many of the next documents have bodies of `most_bytes` together."""
+    sizes = sql.all(
+        f"SELECT length(r.body) FROM {_WINNER} WHERE d.database_id = %s AND d.seq > %s"
+        " ORDER BY d.seq LIMIT %s",
+        (database_id, since, limit),
     )
-    return [_found(row) for row in rows], len(rows) == len(sizes) < limit
+    totals = accumulate([int(size) for (size,) in sizes])
+    return 1 + sum([total < most_bytes for total in totals])
 
 
 def count_before(sql: Sql, database_id: int, within: Range, at_most: int) -> int | None:

@@ -115,7 +115,7 @@ async def test_only_what_has_changed_is_mapped(
 async def test_large_documents_are_read_few_at_a_time(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexer, "BATCH_BYTES", 100)
+    monkeypatch.setattr(indexer, "BATCH_BYTES", 100)  # The last of a batch may go beyond.
     batches: list[int] = []
 
     async def noting(sources: Sequence[Source]) -> list[list[Entry] | Fault]:
@@ -125,7 +125,7 @@ async def test_large_documents_are_read_few_at_a_time(
     for n, length in enumerate((10, 10, 500, 500, 10)):
         shelf.put(f"d{n}", orjson.dumps({"keys": [n], "x": "x" * length}))
     index = await _update(shelf, _make(shelf), Plan(noting))
-    assert batches == [2, 1, 1, 1]
+    assert batches == [3, 1, 1]
     assert _ids(index) == ["d0", "d1", "d2", "d3", "d4"]
 
 
