@@ -9,13 +9,14 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from acl.core.errors import HubError
 from acl.sql import Sql
 from couchapi.core import attached, docjson, presented, revid, revtree
 from couchapi.core.attached import Attached
-from couchapi.core.errors import NotFound
+from couchapi.core.errors import ContentMissing, NotFound
 from couchapi.core.presented import Wanted
 from couchapi.core.revid import RevId
 from couchapi.core.revtree import RevTree
@@ -44,6 +45,9 @@ class Opened(NamedTuple):
     text: bytes
     parts: Mapping[str, Attached]
 
+
+Outcome = Opened | RevId | HubError | None
+"""A revision that was asked for; else the one that is not here, None for the winner, or why."""
 
 STUBS = Form()
 _PAGE = 500
@@ -142,12 +146,19 @@ def find_visible(sql: Sql, db_name: str, docid: str, visible: Visible | None) ->
 def shown(
     sql: Sql, found: Found, wanted: Wanted, form: Form, visible: Visible | None = None
 ) -> bytes:
-    """Return the text of a document's winner: for listings that include documents."""
+    """Return the text of a document's winner: for listings that include documents.
+
+    A content that is missing stays a stub, so that the listing goes on.
+    """
     text = plain(found, wanted)
     if text is not None:
         return text
     body = Body(found.rev, found.body, found.attachments)
-    return _opened(sql, found, body, found.deleted, wanted, form, visible).text
+    try:
+        return _opened(sql, found, body, found.deleted, wanted, form, visible).text
+    except ContentMissing:
+        stubs = replace(form, inline=False)
+        return _opened(sql, found, body, found.deleted, wanted, stubs, visible).text
 
 
 def plain(found: Found, wanted: Wanted) -> bytes | None:
@@ -269,6 +280,7 @@ def _member(sql: Sql, one: Attached, sent: bool, form: Form) -> dict[str, Any]:
         return member
     del member["stub"]
     if form.follows:
+        attachments.check(sql, one)
         return {**member, **one.stored_form(), "follows": True}
     del member["length"]
     return {**member, "data": base64.b64encode(plain_content(sql, one)).decode()}

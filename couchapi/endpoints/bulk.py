@@ -16,14 +16,14 @@ from acl import sql
 from acl.core.errors import HubError
 from couchapi import exceptions, parsers, reader, renderers
 from couchapi.core import docjson, revid
-from couchapi.core.errors import BadRequest
+from couchapi.core.errors import BadRequest, ContentMissing
 from couchapi.core.params import DocumentQuery
 from couchapi.core.revid import RevId
 from couchapi.core.visibility import Visible
 from couchapi.endpoints import multiparts
 from couchapi.endpoints.base import READ, WRITE, Endpoint, visible_to
 from couchapi.endpoints.documents import author_of, form_of, store, write_of
-from couchapi.reader import Form, Opened
+from couchapi.reader import Form, Opened, Outcome
 from couchapi.store import databases, documents
 from couchapi.store.writes import Write
 
@@ -90,7 +90,7 @@ class _Reading:
 
     def opened(
         self, connection: sql.Sql, asked: Sequence[_Asked]
-    ) -> list[tuple[_Asked, list[Opened | RevId | None]]]:
+    ) -> list[tuple[_Asked, list[Outcome]]]:
         """Return what is there for each line."""
         found = self._find(connection, asked)
         return [(one, self._open(connection, one, found.get(one.docid))) for one in asked]
@@ -132,7 +132,7 @@ class _Reading:
 
     def _open(
         self, connection: sql.Sql, one: _Asked, found: documents.Found | None
-    ) -> list[Opened | RevId | None]:
+    ) -> list[Outcome]:
         """Return what is there; a revision, or None for the winner, where it is not."""
         if found is None or not (
             self.visible is None or self.visible(found.docid, found.rev, found.body)
@@ -141,17 +141,15 @@ class _Reading:
         form = replace(self.form, since=one.since) if one.since else self.form
         # CouchDB sends every leaf where no revision is named.
         revs = _leaves(found) if one.rev is None else [revid.parse(one.rev)]
-        return list(
-            reader.opened_revisions(
-                connection,
-                found,
-                revs,
-                self.query,
-                form,
-                self.visible,
-                latest=self.query.latest,
+        latest = self.query.latest
+        try:
+            return list(
+                reader.opened_revisions(
+                    connection, found, revs, self.query, form, self.visible, latest=latest
+                )
             )
-        )
+        except ContentMissing as error:
+            return [error]
 
 
 def _docids(asked: Sequence[_Asked]) -> list[str]:
@@ -170,7 +168,7 @@ def _batches(asked: Sequence[_Asked]) -> Iterator[Sequence[_Asked]]:
 
 async def _opened(
     read: _Reading, asked: Sequence[_Asked]
-) -> AsyncIterator[list[tuple[_Asked, list[Opened | RevId | None]]]]:
+) -> AsyncIterator[list[tuple[_Asked, list[Outcome]]]]:
     for some in _batches(asked):
         yield await sql.scan(partial(read.opened, asked=some))
 
@@ -186,7 +184,7 @@ async def _results(read: _Reading, asked: Sequence[_Asked]) -> AsyncIterator[byt
     yield b"]}\n" if separator == b"," else b'{"results":[]}\n'
 
 
-def _result(one: _Asked, opened: Sequence[Opened | RevId | None]) -> bytes:
+def _result(one: _Asked, opened: Sequence[Outcome]) -> bytes:
     docs = [
         b'{"ok":%s}' % each.text if isinstance(each, Opened) else _missing(one.docid, each)
         for each in opened
@@ -194,7 +192,9 @@ def _result(one: _Asked, opened: Sequence[Opened | RevId | None]) -> bytes:
     return b'{"id":%s,"docs":[%s]}' % (orjson.dumps(one.docid), b",".join(docs))
 
 
-def _missing(docid: str, rev: RevId | None) -> bytes:
+def _missing(docid: str, rev: RevId | HubError | None) -> bytes:
+    if isinstance(rev, HubError):
+        return orjson.dumps({"error": {"id": docid, **exceptions.row(rev)}})
     # CouchDB's own word for a revision that was not asked for.
     error = {
         "id": docid,

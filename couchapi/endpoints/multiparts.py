@@ -15,14 +15,15 @@ import orjson
 from django.conf import settings
 from django.http.response import HttpResponseBase
 
-from couchapi import parsers, renderers, uploads
+from acl.core.errors import HubError
+from couchapi import exceptions, parsers, renderers, uploads
 from couchapi.core import incoming, multipart, packed
 from couchapi.core.attached import Attached
-from couchapi.core.errors import BadRequest, BodyTooLarge
+from couchapi.core.errors import BadRequest, BodyTooLarge, NotFound
 from couchapi.core.incoming import Uploaded
 from couchapi.core.multipart import Document, DocumentParser, End, Outgoing
 from couchapi.core.revid import RevId
-from couchapi.reader import Opened
+from couchapi.reader import Opened, Outcome
 from couchapi.store.contents import HELD
 from couchapi.uploads import Upload
 
@@ -72,7 +73,7 @@ def mixed(opened: Sequence[Opened | RevId]) -> HttpResponseBase:
 
 
 def mixed_results(
-    batches: AsyncIterator[list[tuple[Any, list[Opened | RevId | None]]]],
+    batches: AsyncIterator[list[tuple[Any, list[Outcome]]]],
 ) -> HttpResponseBase:
     """Return the results of `_bulk_get`: each part says which document and revision it is."""
     outer = secrets.token_hex(16)
@@ -173,7 +174,7 @@ async def _mixed(outer: str, opened: Iterable[Opened | RevId]) -> AsyncIterator[
 
 
 async def _mixed_results(
-    outer: str, batches: AsyncIterator[list[tuple[Any, list[Opened | RevId | None]]]]
+    outer: str, batches: AsyncIterator[list[tuple[Any, list[Outcome]]]]
 ) -> AsyncIterator[bytes]:
     async for batch in batches:
         for asked, opened in batch:
@@ -183,10 +184,11 @@ async def _mixed_results(
     yield multipart.mixed_end(outer)
 
 
-async def _result(outer: str, docid: str, one: Opened | RevId | None) -> AsyncIterator[bytes]:
+async def _result(outer: str, docid: str, one: Outcome) -> AsyncIterator[bytes]:
     if not isinstance(one, Opened):
-        rev = "undefined" if one is None else str(one)
-        error = {"id": docid, "rev": rev, "error": "not_found", "reason": "missing"}
+        rev = str(one) if isinstance(one, RevId) else "undefined"
+        why = one if isinstance(one, HubError) else NotFound()
+        error = {"id": docid, "rev": rev, **exceptions.row(why)}
         yield multipart.mixed_error(outer, orjson.dumps(error))
         return
     fields = [("X-Doc-Id", docid), ("X-Rev-Id", one.rev)]
