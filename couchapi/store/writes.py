@@ -21,6 +21,7 @@ from couchapi.core.errors import Conflict, NotFound
 from couchapi.core.incoming import Incoming, Inline, Uploaded
 from couchapi.core.revid import RevId
 from couchapi.core.revtree import RevTree
+from couchapi.core.visibility import Visible
 from couchapi.store import databases, documents, incoming
 from couchapi.store.databases import DatabaseRow
 
@@ -32,6 +33,8 @@ class Author(NamedTuple):
     """Key of the principal; empty for this hub itself."""
     is_owner: bool = True
     may_read: bool = True
+    visible: Visible | None = None
+    """Which documents it may read, where that is not all."""
     is_client: bool = False
     """Whether it delivers its own fresh edits, and not what it gathered elsewhere (rule R7)."""
 
@@ -300,7 +303,13 @@ class _Batch:
         self._save_bodies()  # An edit of this batch may hold what a stub refers to.
         ancestors = [str(each) for each in revtree.ancestry(tree, rev)[1:]]
         kept, size = incoming.keep(
-            self._sql, given, document.id, ancestors, rev.pos, self._author, self._now_ms
+            self._sql,
+            given,
+            (document.id, document.docid),
+            ancestors,
+            rev.pos,
+            self._author,
+            self._now_ms,
         )
         self._size += size
         return attached.encode(kept)

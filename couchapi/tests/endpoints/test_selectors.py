@@ -266,3 +266,17 @@ async def test_copying_a_hidden_document_is_not_possible(api: Any, place: Place)
     assert _same(hidden, missing)
     seen = await place.reader("COPY", f"{place.path}/b", headers={"destination": "mine"})
     assert seen.status == 201
+
+
+async def test_a_stub_of_a_revision_that_cannot_be_seen_is_unknown(api: Any, place: Place) -> None:
+    await sync_to_async(store.add_grant)(place.path[1:], place.reader.name, read=False, write=True)
+
+    async def takes(letter: str) -> int:
+        stub = {"f": {"stub": True, "revpos": 1}}
+        document = {"_rev": place.revs[letter], "public": True, "_attachments": stub}
+        answer = await place.reader.put(f"{place.path}/{letter}", document)
+        return int(answer.status)
+
+    assert [await takes(letter) for letter in "bc"] == [201, 412]
+    assert (await place.reader.get(f"{place.path}/c/f")).status == 404
+    assert (await place.reader.get(f"{place.path}/b/f")).body == b"abc"
