@@ -25,7 +25,7 @@ from twisted.web.http_headers import Headers
 from couchapi.core.errors import BodyTooLarge, CouchError
 from thalihub.answer import Answer
 from thalihub.inbox import Inbox
-from thalihub.target import Target, check_host, parse_target
+from thalihub.target import Target, check_headers, parse_target
 
 if TYPE_CHECKING:
     from thalihub.channel import HubChannel
@@ -76,7 +76,7 @@ class Exchange(WebRequest):
         self.inbox = Inbox(self, length)
         try:
             target = parse_target(uri)
-            check_host(self.headers)
+            check_headers(self.headers)
             if length is not None and length > self.channel.listener.max_body:
                 raise BodyTooLarge
         except CouchError as error:

@@ -17,6 +17,8 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 _ABSOLUTE = re.compile(rb"(https?|httpkey)://([^/?]*)([^?]*)(.*)", re.IGNORECASE | re.DOTALL)
 _KEY_SEGMENT = re.compile(rb"/[^/]*")
+_HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+,;=:\[\]-]*")
+_ONCE = frozenset({b"host", b"origin", b"sec-fetch-site"})
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
@@ -68,11 +70,22 @@ def _decoded(raw_path: bytes) -> str:
         raise BadRequest("The path is not UTF-8.") from None
 
 
-def check_host(headers: Headers) -> None:
-    """Raise BadRequest unless exactly one Host header is there (RFC 9112, 3.2)."""
-    count = 0
-    for name, _ in headers:
-        if name == b"host":
-            count += 1
-    if count != 1:
+def check_headers(headers: Headers) -> None:
+    """Raise BadRequest for headers that could be understood in two ways.
+
+    There is exactly one Host (RFC 9112, 3.2), and at most one of what says whose page asks.  The
+    only transfer coding is "chunked": "identity" is no longer one, and beside a length it would
+    let two readers see two bodies (RFC 9112, 6.1).
+    """
+    seen: list[bytes] = []
+    for name, value in headers:
+        if name in _ONCE:
+            seen.append(name)
+            if name == b"host" and not _HOST.fullmatch(value):
+                raise BadRequest("The Host header is not a host.")
+        elif name == b"transfer-encoding" and value.lower() != b"chunked":
+            raise BadRequest("The only Transfer-Encoding is chunked.")
+    if seen.count(b"host") != 1:
         raise BadRequest("Send exactly one Host header.")
+    if len(seen) > len(set(seen)):
+        raise BadRequest("Send Origin and Sec-Fetch-Site once.")

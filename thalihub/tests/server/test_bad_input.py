@@ -35,6 +35,24 @@ _LONG = "x" * 17_000
         ),
         (b"PUT /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 400),
         (b"PUT /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", 400),
+        (b"PUT /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n-2\r\n{}\r\n", 400),
+        (b"PUT /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0x2\r\n{}\r\n", 400),
+        (b"PUT /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nxx1\r\n", 400),
+        (b"PUT /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n", 400),
+        (b"PUT /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \x0bchunked\r\n\r\n", 400),
+        (
+            b"PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n"
+            b"Transfer-Encoding: identity\r\n\r\nx",
+            400,
+        ),
+        (b"PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx", 400),
+        (b"PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 1\r\n\r\nx", 400),
+        (b"PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\nx", 400),
+        (b"GET /hello HTTP/1.1\r\nHost: a\nX: y\r\n\r\n", 400),
+        (b"GET /hello HTTP/1.1\r\n Host: a\r\nHost: b\r\n\r\n", 400),
+        (b"GET /hello HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
+        (b"GET /hello HTTP/1.1\r\nHost: a\r\nOrigin: https://a\r\nOrigin: https://b\r\n\r\n", 400),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
         (b"GET /%b HTTP/1.1\r\nHost: a\r\n\r\n" % _LONG.encode(), 400),
         (b"GET /hello HTTP/1.1\r\nHost: a\r\nX: %b\r\n\r\n" % _LONG.encode(), 400),
         (b"GET /hello HTTP/1.1\r\nHost: a\r\n" + b"X: 0123456789\r\n" * 1500 + b"\r\n", 400),
@@ -78,3 +96,30 @@ def test_request_hidden_in_a_refused_body_is_not_served(served):
         client.request("PUT", "/refused", "Content-Length: 900000", body=hidden * 100)
         assert client.answer().status == 403
         assert client.rest() == b""
+
+
+def test_what_follows_the_last_chunk_is_no_part_of_the_headers(served):
+    with served.client() as client:
+        client.request("PUT", "/echo", "Transfer-Encoding: chunked")
+        client.send(b"1;a=b\r\nx\r\n0\r\nX-Test: y\r\nContent-Length: 90\r\n\r\n")
+        seen = client.answer().json()
+        assert (seen["body"], seen["meta"]) == ("x", None)
+        assert client.ask("GET", "/hello").status == 200
+
+
+def test_folded_header_is_one_header(served):
+    with served.client() as client:
+        client.request("GET", "/echo", "X-Test: a\r\n Transfer-Encoding: chunked")
+        assert client.answer().json()["meta"] == "a Transfer-Encoding: chunked"
+
+
+def test_requests_behind_a_feed_wait_at_the_client(served):
+    with served.client() as client:
+        client.request("GET", "/feed")
+        client.head()
+        before = served.state()["rss"]
+        client.socket.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            for _ in range(1000):
+                client.send(b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n" * 1000)
+        assert served.state()["rss"] - before < 4096

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from couchapi.core.errors import BadRequest
-from thalihub.target import check_host, parse_target
+from thalihub.target import check_headers, parse_target
 
 names = st.text(
     st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=20
@@ -53,8 +53,35 @@ def test_absolute_targets_lose_their_authority(target, raw_path, query):
 @pytest.mark.parametrize("count", [0, 2, 3])
 def test_host_must_be_there_once(count):
     with pytest.raises(BadRequest):
-        check_host([(b"host", b"a")] * count + [(b"accept", b"*/*")])
+        check_headers([(b"host", b"a")] * count + [(b"accept", b"*/*")])
 
 
 def test_one_host_is_enough():
-    check_host([(b"accept", b"*/*"), (b"host", b"a")])
+    check_headers([(b"accept", b"*/*"), (b"host", b"a")])
+
+
+@pytest.mark.parametrize(
+    "host", [b"a b", b"a/b", b"a\x01", b"a@b", b"a?b", b"<a>", b"\xff"], ids=lambda host: repr(host)
+)
+def test_a_host_is_a_host(host):
+    with pytest.raises(BadRequest):
+        check_headers([(b"host", host)])
+
+
+@pytest.mark.parametrize("host", [b"", b"a.b:1", b"[::1]:6984", b"xn--a.onion", b"127.0.0.1"])
+def test_any_way_to_name_a_host_is_taken(host):
+    check_headers([(b"host", host)])
+
+
+@pytest.mark.parametrize("name", [b"origin", b"sec-fetch-site"])
+def test_whose_page_asks_is_said_once(name):
+    check_headers([(b"host", b"a"), (name, b"x")])
+    with pytest.raises(BadRequest):
+        check_headers([(b"host", b"a"), (name, b"x"), (name, b"y")])
+
+
+@pytest.mark.parametrize("coding", [b"identity", b"gzip", b"chunked, identity", b""])
+def test_no_transfer_coding_but_chunked(coding):
+    check_headers([(b"host", b"a"), (b"transfer-encoding", b"Chunked")])
+    with pytest.raises(BadRequest):
+        check_headers([(b"host", b"a"), (b"transfer-encoding", coding)])
