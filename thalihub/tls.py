@@ -152,6 +152,6 @@ def _subject(der: bytes | None) -> str | None:
     if der is None:
         return None
     # A certificate that OpenSSL took may be one that `cryptography` cannot read.
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, x509.InvalidVersion):
         return x509.load_der_x509_certificate(der).subject.rfc4514_string()
     return None

@@ -6,8 +6,11 @@ import socket
 import ssl
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from OpenSSL import SSL
 
+from thalihub.tests.server.certificates import certificate
 from thalihub.tests.server.client import Client, context
 
 
@@ -117,3 +120,16 @@ def _handshake(port):
         raw.setblocking(True)
         connection.do_handshake()
         yield connection
+
+
+@pytest.mark.parametrize("version", [1, 7])
+def test_certificate_of_an_unknown_version_is_answered_like_any_other(served, tmp_path, version):
+    key = ec.generate_private_key(ec.SECP256R1())
+    der = certificate("odd", key).public_bytes(Encoding.DER)
+    odd = der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01" + bytes([version]), 1)
+    (tmp_path / "client.crt").write_text(ssl.DER_cert_to_PEM_cert(odd))
+    (tmp_path / "client.key").write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    with Client(served.port, tmp_path) as client:
+        assert client.ask("GET", "/whoami").json()["name"] is None
