@@ -37,14 +37,18 @@ class Source(NamedTuple):
     text: bytes
 
 
-Mapped = Sequence[Sequence[Entry] | Fault]
+class Mapped(NamedTuple):
+    """The rows of one document, and what went wrong with it, if anything did."""
+
+    entries: Sequence[Entry]
+    fault: Fault | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How the rows of an index are made: `map` returns for each document its rows or why not."""
+    """How the rows of an index are made: `map` returns what it made of each document."""
 
-    map: Callable[[Sequence[Source]], Awaitable[Mapped]]
+    map: Callable[[Sequence[Source]], Awaitable[Sequence[Mapped]]]
     include_design: bool = False
     local_seq: bool = False
 
@@ -146,12 +150,11 @@ async def _step(index: IndexState, plan: Plan) -> tuple[IndexState, bool]:
     mapped = await plan.map(batch.sources) if batch.sources else ()
     entries: list[Entry] = []
     fault = None
-    for source, made in zip(batch.sources, mapped, strict=True):
-        if isinstance(made, Fault):
-            fault = made
-            _log.warning("%s was not indexed: %s, %s", source.docid, made.kind, made.message)
-        else:
-            entries += made
+    for made in mapped:
+        entries += made.entries
+        if made.fault is not None:
+            fault = made.fault
+            _log.warning("%s was not indexed: %s, %s", fault.docid, fault.kind, fault.message)
     after = await sql.write(partial(_store, batch=batch, entries=entries, fault=fault))
     if after is None:
         raise IndexGone

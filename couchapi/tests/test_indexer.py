@@ -23,7 +23,7 @@ from acl import sql
 from couchapi import indexer
 from couchapi.core import sortkey
 from couchapi.core.revid import RevId
-from couchapi.indexer import IndexGone, Plan, Source
+from couchapi.indexer import IndexGone, Mapped, Plan, Source
 from couchapi.store import databases, indexes, maintenance, segments
 from couchapi.store.indexes import Entry, Fault, IndexState
 from couchapi.store.segments import EVERYTHING
@@ -34,22 +34,22 @@ __all__ = ["couch_shelf", "new_shelf", "shelf"]
 Found = list[tuple[str, int, Any, Any]]
 
 
-def _rows_of(source: Source) -> list[Entry] | Fault:
+def _mapped(source: Source) -> Mapped:
     """Emit each of `doc.keys` in view 0 and, in view 1, how many there are."""
     document = orjson.loads(source.text)
     keys = document.get("keys")
     if keys is None:
-        return Fault(source.docid, "exception", "no keys")
+        return Mapped((), Fault(source.docid, "exception", "no keys"))
     rows = [
         Entry(0, sortkey.encode(key), source.docid, n, orjson.dumps(key), b"%d" % n)
         for n, key in enumerate(keys)
     ]
     counted = Entry(1, sortkey.encode(len(keys)), source.docid, 0, b"%d" % len(keys), source.text)
-    return [*rows, counted]
+    return Mapped([*rows, counted])
 
 
-async def _map(sources: Sequence[Source]) -> list[list[Entry] | Fault]:
-    return [_rows_of(source) for source in sources]
+async def _map(sources: Sequence[Source]) -> list[Mapped]:
+    return [_mapped(source) for source in sources]
 
 
 PLAN = Plan(_map)
@@ -99,7 +99,7 @@ async def test_only_what_has_changed_is_mapped(
     monkeypatch.setattr(indexer, "BATCH", 10)
     mapped: list[str] = []
 
-    async def noting(sources: Sequence[Source]) -> list[list[Entry] | Fault]:
+    async def noting(sources: Sequence[Source]) -> list[Mapped]:
         mapped.extend(source.docid for source in sources)
         return await _map(sources)
 
@@ -118,7 +118,7 @@ async def test_large_documents_are_read_few_at_a_time(
     monkeypatch.setattr(indexer, "BATCH_BYTES", 100)  # The last of a batch may go beyond.
     batches: list[int] = []
 
-    async def noting(sources: Sequence[Source]) -> list[list[Entry] | Fault]:
+    async def noting(sources: Sequence[Source]) -> list[Mapped]:
         batches.append(len(sources))
         return await _map(sources)
 
@@ -156,9 +156,9 @@ async def test_a_map_function_sees_conflicts_and_the_sequence_where_it_wants_it(
     couch_shelf.put("other")
     texts: dict[str, Any] = {}
 
-    async def noting(sources: Sequence[Source]) -> list[list[Entry] | Fault]:
+    async def noting(sources: Sequence[Source]) -> list[Mapped]:
         texts.update({source.docid: orjson.loads(source.text) for source in sources})
-        return [[] for _ in sources]
+        return [Mapped(()) for _ in sources]
 
     await _update(couch_shelf, _make(couch_shelf), Plan(noting))
     assert texts["d"] == {"_id": "d", "_rev": "1-bb", "_conflicts": ["1-aa"], "rev": "1-bb"}
@@ -172,7 +172,7 @@ async def test_several_who_wait_share_one_build(shelf: Shelf) -> None:
     begun, may_go = asyncio.Event(), asyncio.Event()
     calls = 0
 
-    async def slow(sources: Sequence[Source]) -> list[list[Entry] | Fault]:
+    async def slow(sources: Sequence[Source]) -> list[Mapped]:
         nonlocal calls
         calls += 1
         begun.set()
@@ -195,7 +195,7 @@ async def test_several_who_wait_share_one_build(shelf: Shelf) -> None:
 async def test_what_goes_wrong_reaches_all_who_wait_and_the_next_try_begins_anew(
     shelf: Shelf,
 ) -> None:
-    async def broken(sources: Sequence[Source]) -> list[list[Entry] | Fault]:
+    async def broken(sources: Sequence[Source]) -> list[Mapped]:
         raise RuntimeError("no engine")
 
     shelf.put("a", b'{"keys":[1]}')
@@ -207,9 +207,9 @@ async def test_what_goes_wrong_reaches_all_who_wait_and_the_next_try_begins_anew
 
 
 async def test_another_process_may_build_the_same_index(shelf: Shelf) -> None:
-    async def overtaken(sources: Sequence[Source]) -> list[list[Entry] | Fault]:
+    async def overtaken(sources: Sequence[Source]) -> list[Mapped]:
         batch = await sql.scan(partial(indexer._read, index_id=index.id, plan=PLAN))
-        entries = [row for source in batch.sources for row in _rows_of(source)]
+        entries = [row for source in batch.sources for row in _mapped(source).entries]
         await sql.write(partial(indexer._store, batch=batch, entries=entries, fault=None))
         return await _map(sources)
 
