@@ -26,6 +26,7 @@ Matcher = Callable[[Any], bool]
 Test = Callable[[Any], bool]
 
 MAX_REGEX = 1000
+MAX_CONDITIONS = 2000
 
 _TYPES = {1: "null", 2: "boolean", 3: "number", 4: "string", 5: "array", 6: "object"}
 _MISSING = object()
@@ -47,7 +48,20 @@ def compile(selector: Mapping[str, Any]) -> Matcher:
     """
     if not isinstance(selector, Mapping):
         raise BadRequest(f"Selector must be a JSON object, not: {_text(selector)}")
+    _check_size(selector)
     return _selector(selector, _Place()) if selector else _always
+
+
+def _check_size(selector: Mapping[str, Any]) -> None:
+    """Raise BadRequest for more conditions than one request may ask of each document."""
+    count, level = 0, list[Any]([selector])
+    while level:
+        members = [each.values() if isinstance(each, Mapping) else each for each in level]
+        count += sum(len(each) for each in level if isinstance(each, Mapping))
+        level = [one for within in members for one in within if isinstance(one, list | dict)]
+        count += len(level)
+        if count > MAX_CONDITIONS:
+            raise BadRequest(f"A selector has at most {MAX_CONDITIONS} conditions.")
 
 
 def _selector(selector: Any, place: _Place) -> Matcher:
@@ -229,14 +243,36 @@ def _ordered(name: str, argument: Any) -> Test:
 def _in(name: str, argument: Any) -> Test:
     if not isinstance(argument, list):
         raise _bad_argument(name, argument)
-    tests = [_equal("$eq", each) for each in argument]
+    atoms, tests = _split(argument)
 
     def holds(value: Any) -> bool:
         # Of an array, one element has to be among them.
         candidates = value if isinstance(value, list) else (value,)
-        return any(test(each) for each in candidates for test in tests)
+        return any(_atom(each) in atoms or _passes(each, tests) for each in candidates)
 
     return holds if name == "$in" else _inverted(holds)
+
+
+def _split(values: list[Any]) -> tuple[frozenset[Any], list[Test]]:
+    """Return the atoms among `values`, and a test for each other one.
+
+    A selector may name thousands of ids and a document hold as many: they meet in a set, or one
+    request would cost the product of both.
+    """
+    atoms = frozenset(_atom(each) for each in values if not isinstance(each, list | dict))
+    return atoms, [_equal("$eq", each) for each in values if isinstance(each, list | dict)]
+
+
+def _atom(value: Any) -> Any:
+    """Return what is equal for equal atoms only; of an array or object, what no atom equals."""
+    kind = type(value)
+    if kind is int or kind is float:
+        return value
+    return () if kind is list or kind is dict else (kind, value)
+
+
+def _passes(value: Any, tests: list[Test]) -> bool:
+    return bool(tests) and isinstance(value, list | dict) and any(test(value) for test in tests)
 
 
 def _exists(name: str, argument: Any) -> Test:
@@ -294,14 +330,15 @@ def _begins_with(name: str, argument: Any) -> Test:
 def _all(name: str, argument: Any) -> Test:
     if not isinstance(argument, list):
         raise _bad_argument(name, argument)
-    tests = [_equal("$eq", each) for each in argument]
+    atoms, tests = _split(argument)
     # `{"$all": [[1, 2]]}` also matches the very array [1, 2].
     itself = tests[0] if len(argument) == 1 and isinstance(argument[0], list) else _never
 
     def holds(value: Any) -> bool:
         if not isinstance(value, list):
             return False
-        return all(any(test(each) for each in value) for test in tests) or itself(value)
+        found = atoms <= set(map(_atom, value)) if atoms else True
+        return (found and all(any(map(test, value)) for test in tests)) or itself(value)
 
     return holds
 

@@ -383,3 +383,34 @@ def _nested_holds(name: str, argument: Any, value: Any) -> bool:
         return False
     found = [_holds(argument, each) for each in value]
     return any(found) if name == "$elemMatch" else bool(found) and all(found)
+
+
+@pytest.mark.parametrize(("operator", "matches"), [("$in", False), ("$nin", True), ("$all", False)])
+def test_a_long_list_meets_a_long_list_without_comparing_each_with_each(
+    operator: str, matches: bool
+) -> None:
+    selector = {"tags": {operator: [f"a{number}" for number in range(200_000)]}}
+    document = {"tags": [f"b{number}" for number in range(200_000)]}
+    assert mango.compile(selector)(document) is matches
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [
+        {"$or": [{"a": number} for number in range(2000)]},
+        {f"a{number}": 1 for number in range(2001)},
+        {"a": {"$in": [[] for _ in range(2001)]}},
+        {"a": {"$elemMatch": {"$or": [{"b": {"$gt": 1}}] * 1000}}},
+    ],
+    ids=["alternatives", "fields", "arrays", "elements"],
+)
+def test_a_selector_of_thousands_of_conditions_is_refused(selector: dict[str, Any]) -> None:
+    with pytest.raises(BadRequest, match="conditions"):
+        mango.compile(selector)
+
+
+@pytest.mark.parametrize("other", [True, 1.0, "1", None, [1], {"1": 1}])
+def test_a_list_of_values_knows_their_types(other: Any) -> None:
+    for operator in ("$in", "$all"):
+        found = mango.compile({"a": {operator: [1]}})({"a": [other]})
+        assert found is (type(other) is float), operator
