@@ -57,11 +57,12 @@ class Identity:
 def ensure(folder: Path, now: datetime.datetime) -> Identity:
     """Make this hub's keys and certificates where they are missing, and note them as principals.
 
-    Two processes may do it at once.  Raises RefusedError for a key file that cannot be read, and
-    for an identity whose key was lost.
+    Two processes may do it at once.  Raises RefusedError for a key file that cannot be read, for
+    an identity whose key was lost, and for tables that belong to another identity.
     """
     with _locked(folder):
         _require_key(folder)
+        store.check_owner(_known_key(folder))
         _complete(folder, now)
         ours = load(folder)
         store.register_own(ours.key, ours.device_key, ours.owner_key)
@@ -117,6 +118,8 @@ def import_(folder: Path, pem: bytes, passphrase: str, now: datetime.datetime) -
     key = recovery.decrypted(pem, passphrase)
     with _locked(folder):
         _require_same(folder, key)
+        if store.is_set_up():
+            store.check_owner(certs.public_key_hash(key.public_key()))
         path = folder / "identity.key"
         if not path.exists():
             write_private(path, pem_of(key))

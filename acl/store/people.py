@@ -29,9 +29,28 @@ def is_set_up() -> bool:
 # -- principals ----------------------------------------------------------------------------------
 
 
+def check_owner(identity_key: str | None) -> None:
+    """Raise RefusedError where these tables belong to another identity than this one.
+
+    None is a hub that has no identity yet: it may not make a new one for tables of somebody.
+    """
+    of_another = Principal.objects.filter(kind=Principal.Kind.OWNER)
+    owner = of_another.exclude(key=identity_key or "").first()
+    if owner is not None:
+        raise RefusedError(
+            f"The hub's database belongs to another identity, {keys.PREFIX}{owner.key}. Recover "
+            "that one with: manage.py identity import. Or give this hub a database of its own: "
+            "set DATABASE_URL, or HUB_DATA."
+        )
+
+
 @transaction.atomic
 def register_own(identity_key: str, device_key: str, owner_key: str) -> None:
-    """Note the owner's identity, this device and the owner's own client certificate."""
+    """Note the owner's identity, this device and the owner's own client certificate.
+
+    Raises RefusedError where the tables belong to another identity.
+    """
+    check_owner(identity_key)
     own = {
         OWNER: (identity_key, Principal.Kind.OWNER),
         "this device": (device_key, Principal.Kind.DEVICE),
@@ -48,14 +67,11 @@ def _register(name: str, key: str, kind: str) -> None:
             known.kind = kind
             known.save()
         return
-    named = Principal.objects.filter(name=name).first()
-    if named is None or named.kind != kind:
-        # Somebody may be called so already: nobody's key is ever replaced by ours.
-        free = name if named is None else f"{name} {keys.short_key(key)}"
-        Principal.objects.create(name=free, key=key, kind=kind)
-    else:
-        named.key = key
-        named.save()
+    # Somebody may be called so already, the hub before this one for example: no key is ever
+    # replaced by ours, because a device that is forgotten cannot be revoked.
+    is_taken = Principal.objects.filter(name=name).exists()
+    free = f"{name} {keys.short_key(key)}" if is_taken else name
+    Principal.objects.create(name=free, key=key, kind=kind)
 
 
 @transaction.atomic

@@ -27,6 +27,16 @@ def _contents(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in FILES}
 
 
+def _another_hub(folder: Path) -> identity.Identity:
+    """Make a hub of another identity, as if it had tables of its own."""
+    kept = list(Principal.objects.all())
+    Principal.objects.all().delete()
+    ours = identity.ensure(folder, NOW)
+    Principal.objects.all().delete()
+    Principal.objects.bulk_create(kept)
+    return ours
+
+
 def _chain(path: Path) -> list[bytes]:
     found = x509.load_pem_x509_certificates(path.read_bytes())
     return [one.public_bytes(Encoding.DER) for one in found]
@@ -90,7 +100,7 @@ def test_an_identity_key_that_was_lost_is_never_made_anew(tmp_path: Path) -> Non
 def test_a_lost_identity_key_comes_back_from_its_recovery_file_only(tmp_path: Path) -> None:
     ours = identity.ensure(tmp_path / "one", NOW)
     saved = identity.export(tmp_path / "one", PASSPHRASE)
-    identity.ensure(tmp_path / "two", NOW)
+    _another_hub(tmp_path / "two")
     (tmp_path / "one" / "identity.key").unlink()
     with pytest.raises(AlreadyThere, match="another identity"):
         foreign = identity.export(tmp_path / "two", PASSPHRASE)
@@ -100,7 +110,7 @@ def test_a_lost_identity_key_comes_back_from_its_recovery_file_only(tmp_path: Pa
 
 
 def test_a_certificate_of_another_identity_is_signed_anew(tmp_path: Path) -> None:
-    identity.ensure(tmp_path / "one", NOW)
+    _another_hub(tmp_path / "one")
     ours = identity.ensure(tmp_path / "two", NOW)
     (tmp_path / "two" / "device.crt").write_bytes((tmp_path / "one" / "device.crt").read_bytes())
     assert identity.ensure(tmp_path / "two", NOW) == ours
@@ -186,7 +196,7 @@ def test_importing_our_own_identity_again_is_no_harm(tmp_path: Path) -> None:
 
 
 def test_a_hub_of_somebody_keeps_its_identity(tmp_path: Path) -> None:
-    identity.ensure(tmp_path / "one", NOW)
+    _another_hub(tmp_path / "one")
     saved = identity.export(tmp_path / "one", PASSPHRASE)
     ours = identity.ensure(tmp_path / "two", NOW)
     with pytest.raises(AlreadyThere, match="another identity"):
@@ -208,3 +218,29 @@ def test_a_half_written_file_is_not_taken_for_a_key(tmp_path: Path) -> None:
     key = identity.pem_of(ec.generate_private_key(ec.SECP256R1()))
     identity.write_private(tmp_path / "other.key", key)
     assert identity.ensure(tmp_path, NOW) == ours
+
+
+# -- tables that somebody else has
+
+
+def test_a_hub_does_not_take_the_tables_of_another_identity(tmp_path: Path) -> None:
+    _another_hub(tmp_path / "stranger")
+    saved = identity.export(tmp_path / "stranger", PASSPHRASE)
+    ours = identity.ensure(tmp_path / "one", NOW)
+    for refused in (
+        lambda: identity.ensure(tmp_path / "stranger", NOW),
+        lambda: identity.ensure(tmp_path / "fresh", NOW),
+        lambda: identity.import_(tmp_path / "fresh", saved, PASSPHRASE, NOW),
+    ):
+        with pytest.raises(RefusedError, match="belongs to another identity"):
+            refused()
+    assert not (tmp_path / "fresh" / "identity.key").exists()
+    assert Principal.objects.get(kind="owner").key == ours.key
+
+
+def test_a_recovered_hub_leaves_the_lost_one_to_be_revoked(tmp_path: Path) -> None:
+    lost = identity.ensure(tmp_path / "lost", NOW)
+    saved = identity.export(tmp_path / "lost", PASSPHRASE)
+    found = identity.import_(tmp_path / "found", saved, PASSPHRASE, NOW)
+    devices = Principal.objects.filter(kind="device").values_list("key", flat=True)
+    assert {lost.device_key, lost.owner_key, found.device_key, found.owner_key} == set(devices)

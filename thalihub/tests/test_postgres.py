@@ -74,6 +74,19 @@ def test_a_hub_serves_from_it_and_survives_its_restart(
             assert owner.put(f"/shelf/{docid}", json={}).status_code == 201
 
 
+def test_a_hub_of_another_identity_does_not_start_on_it(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE owned")
+    url = postgres.url.replace("/postgres", "/owned")
+    with (
+        HubProcess(tmp_path / "one", DATABASE_URL=url) as hub,
+        pytest.raises(RuntimeError, match=f"another identity, {hub.status['key']}"),
+    ):
+        HubProcess(tmp_path / "two", DATABASE_URL=url).start()
+
+
 def _shown_while_waiting(hub: HubProcess) -> str:
     """Return the id that a feed shows which was already waiting when it was written."""
     query = {"feed": "continuous", "since": "now", "heartbeat": "100"}
