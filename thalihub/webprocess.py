@@ -46,7 +46,9 @@ def _serve(arguments: argparse.Namespace) -> None:
     calm_the_collector()
     hub.run()
     from acl import sql
+    from couchapi import javascript
 
+    javascript.close()
     sql.close()
 
 

@@ -10,6 +10,8 @@ Every such answer is `{"error": word, "reason": reason}`.
         |   +-- IllegalDocid          illegal_docid
         |   +-- DocValidation         doc_validation
         |   +-- QueryParseError       query_parse_error
+        |   +-- CompilationError      compilation_error (a function of a design document)
+        |   +-- FunctionFailed        function_failed
         +-- NotFound 404              not_found
         |   +-- DatabaseMissing       Database does not exist.
         +-- MethodNotAllowed 405      method_not_allowed
@@ -22,6 +24,7 @@ Every such answer is `{"error": word, "reason": reason}`.
         +-- BadContentType 415        bad_content_type
         +-- RangeNotSatisfiable 416   requested_range_not_satisfiable
         +-- ForbiddenWrite 403        forbidden (one document refused; replicators skip it)
+        +-- UnauthorizedWrite 401     unauthorized (what validate_doc_update may say)
         +-- Gone 410                  gone
         +-- ContentMissing 500        content_missing
         +-- WorkerUnreachable 503     service_unavailable
@@ -83,6 +86,20 @@ class QueryParseError(BadRequest):
 
     word = "query_parse_error"
     reason = "Invalid value for a query parameter."
+
+
+class CompilationError(BadRequest):
+    """A function of a design document is not JavaScript, or is not there."""
+
+    word = "compilation_error"
+    reason = "A function of the design document cannot be compiled."
+
+
+class FunctionFailed(BadRequest):
+    """A function of a design document threw, or went beyond its time or memory."""
+
+    word = "function_failed"
+    reason = "A function of the design document failed."
 
 
 class NotFound(CouchError):
@@ -197,3 +214,10 @@ class ForbiddenWrite(CouchError):
 
     status, word = 403, "forbidden"
     reason = "The write was refused."
+
+
+class UnauthorizedWrite(CouchError):
+    """A function of a design document wants to know better who writes."""
+
+    status, word = 401, "unauthorized"
+    reason = "You are not a server admin."

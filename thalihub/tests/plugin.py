@@ -67,6 +67,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not item.get_closest_marker("nightly")]
 
 
+def pytest_sessionfinish() -> None:
+    """End what tests of this process have started and share."""
+    from couchapi import javascript
+
+    javascript.close()
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test whose program is not installed."""
     for marker in item.iter_markers():
