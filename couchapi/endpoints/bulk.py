@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +17,7 @@ from acl import sql
 from acl.core.errors import HubError
 from couchapi import exceptions, parsers, reader, renderers
 from couchapi.core import docjson, revid
-from couchapi.core.errors import BadRequest, ContentMissing
+from couchapi.core.errors import BadRequest, BodyTooLarge, ContentMissing
 from couchapi.core.params import DocumentQuery
 from couchapi.core.revid import RevId
 from couchapi.core.visibility import Visible
@@ -29,6 +30,9 @@ from couchapi.store.writes import Write
 
 _DOCUMENTS_AT_ONCE = 100
 _BYTES_SOON = 500_000
+# A batch is one transaction: nobody else writes meanwhile, and it is held in memory.
+_MOST_DOCUMENTS = 50_000
+_MOST_OF_ONE = 2000
 
 
 class BulkDocs(Endpoint):
@@ -43,6 +47,7 @@ class BulkDocs(Endpoint):
         new_edits = _new_edits(body)
         limit = settings.HUB_MAX_DOCUMENT
         batch = [_write(document, new_edits, limit) for document in _documents(body)]
+        _check_repetition(batch)
         written = await store(db_name, batch, author_of(request))
         if new_edits:
             rows = [_row(docid, result) for docid, result in written]
@@ -220,7 +225,18 @@ def _documents(body: dict[str, Any]) -> list[Any]:
     docs = body["docs"]
     if not isinstance(docs, list):
         raise BadRequest("`docs` parameter must be an array.")
+    if len(docs) > _MOST_DOCUMENTS:
+        raise BodyTooLarge(f"One request takes at most {_MOST_DOCUMENTS} documents.")
     return docs
+
+
+def _check_repetition(batch: Sequence[Write]) -> None:
+    """Raise BodyTooLarge for too many revisions of one document: each costs a look at all."""
+    if len(batch) <= _MOST_OF_ONE:
+        return
+    ((docid, times),) = Counter(one.docid for one in batch).most_common(1)
+    if times > _MOST_OF_ONE:
+        raise BodyTooLarge(f"One request takes at most {_MOST_OF_ONE} revisions of {docid}.")
 
 
 def _write(document: Any, new_edits: bool, limit: int) -> Write:

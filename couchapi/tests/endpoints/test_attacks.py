@@ -144,3 +144,23 @@ async def test_a_hidden_conflict_is_not_named_by_revs_diff(api: Any, couch_datab
     assert seen == {"d": {"missing": ["3-cc", "2-ab"], "possible_ancestors": ["2-bb"]}}
     everything = (await api.owner.post(f"{couch_database}/_revs_diff", asked)).json()
     assert everything["d"]["possible_ancestors"] == ["2-ab", "2-bb"]
+
+
+@pytest.mark.parametrize("name", ["_bulk_docs", "_bulk_get"])
+async def test_a_batch_of_very_many_documents_is_refused(
+    owner: Any, database: str, name: str
+) -> None:
+    body = b'{"docs":[%s]}' % b",".join([b'{"id":"a"}'] * 50_001)
+    answer = await owner.post(f"{database}/{name}", body)
+    assert (answer.status, answer.json()["error"]) == (413, "too_large")
+    assert (await owner.get(database)).json()["doc_count"] == 0
+
+
+async def test_a_batch_of_very_many_revisions_of_one_document_is_refused(
+    owner: Any, database: str
+) -> None:
+    revs = [b'{"_id":"a","_rev":"1-%d"}' % number for number in range(2001)]
+    body = b'{"new_edits":false,"docs":[%s]}' % b",".join(revs)
+    answer = await owner.post(f"{database}/_bulk_docs", body)
+    assert (answer.status, answer.json()["error"]) == (413, "too_large")
+    assert (await owner.get(database)).json()["doc_count"] == 0
