@@ -114,11 +114,11 @@ def _signature(parts: Mapping[str, Any]) -> str:
 
 
 class Reducer(NamedTuple):
-    """A reduce function of CouchDB's own."""
+    """A reduce function of CouchDB's own; without `show` the state itself is shown."""
 
     reduce: Callable[[Sequence[Row]], Any]
     rereduce: Callable[[Sequence[Any]], Any]
-    show: Callable[[Any], Any] = lambda state: state
+    show: Callable[[Any], Any] | None = None
 
 
 def builtin(source: str) -> Reducer | None:

@@ -22,12 +22,17 @@ from couchapi.store import (
     attachments,
     changes,
     databases,
+    designs,
     documents,
+    indexes,
     local_documents,
     maintenance,
+    segments,
     writes,
 )
 from couchapi.store.documents import Range
+from couchapi.store.indexes import Entry, Fault
+from couchapi.store.segments import Span
 from couchapi.store.writes import OURSELVES, Author, Write
 from couchapi.tests.store.conftest import NOW, foreign
 
@@ -156,9 +161,48 @@ def _make_room(c: Sql) -> None:
     maintenance.compact_slice(c, "plans-0", "d0100")
 
 
+def _build_an_index(c: Sql) -> None:
+    database = databases.get(c, "plans-0")
+    index = indexes.make(c, database.id, "s", "javascript")
+    entries = [Entry(0, b"%04d" % n, f"d{n:04}", 0, b"1", b"1") for n in range(1990)]
+    assert indexes.store(c, index, 1, 0, [], entries)
+    index = indexes.of_database(c, database.id)[0]
+    assert indexes.store(c, index, 2, 0, ["d0001"], entries[1:2], Fault("d", "timeout", ""))
+    documents.changed(c, database.id, 1990, 100, 10**6)
+    indexes.purged_since(c, index, 0)
+    assert databases.by_id(c, database.id) == database
+    assert designs.forget_unused(c, "plans-0") == 1
+    indexes.remove_slice(c)
+
+
+def _read_an_index(c: Sql) -> None:
+    index = indexes.make(c, databases.get(c, "plans-0").id, "s", "javascript")
+    entries = [Entry(0, b"%04d" % n, f"d{n:04}", 0, b"1", b"1") for n in range(1990)]
+    indexes.store(c, index, 1, 0, [], entries)
+    for descending in (False, True):
+        within = Span((b"0100", "", 0), (b"1900", "", 0))
+        indexes.rows(c, index.id, 0, within, descending=descending, limit=10)
+        found = segments.page(c, index.id, 0, within, descending=descending, limit=2)
+        assert len(found) == 2
+        segments.keep(c, "_count", [(found[0], "1")])
+    assert segments.count(c, index.id, 0) == 1990
+    assert indexes.count_before(c, index.id, 0, (b"1000", "", 0)) == 1000
+    assert indexes.position_of(c, index.id, 0, 1000) == (b"1000", "d1000", 0)
+
+
 @pytest.mark.parametrize(
     "job",
-    [_read_documents, _list_documents, _read_changes, _write, _attach, _local, _make_room],
+    [
+        _read_documents,
+        _list_documents,
+        _read_changes,
+        _write,
+        _attach,
+        _local,
+        _make_room,
+        _build_an_index,
+        _read_an_index,
+    ],
 )
 def test_no_table_is_read_from_end_to_end(
     connection: Explained, job: Callable[[Sql], None]

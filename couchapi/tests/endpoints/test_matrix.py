@@ -47,6 +47,8 @@ JSON = {"content-type": "application/json"}
 DOC = "<db:db_name>/<docid:docid>"
 DESIGN = "<db:db_name>/<design:docid>"
 LOCAL = "<db:db_name>/<local:docid>"
+VIEW = f"{DESIGN}/_view/<view:name>"
+VIEW_PATH = "/db/_design/d/_view/v"
 DB = "<anydb:db_name>"
 REV = "1-" + "a" * 32
 
@@ -130,6 +132,12 @@ TABLE: dict[tuple[str, str], Row] = {
     **_document(DESIGN, "/db/_design/d"),
     **_attachment(DOC),
     **_attachment(DESIGN),
+    (VIEW, "GET"): Row("R|V", path=VIEW_PATH),
+    (VIEW, "HEAD"): Row("R|V", path=VIEW_PATH),
+    (VIEW, "POST"): Row("R|V", {}, path=VIEW_PATH),
+    (f"{VIEW}/queries", "POST"): Row("R|V", {"queries": [{}]}, path=f"{VIEW_PATH}/queries"),
+    (f"{DESIGN}/_info", "GET"): Row("R", path="/db/_design/d/_info"),
+    (f"{DESIGN}/_info", "HEAD"): Row("R", path="/db/_design/d/_info"),
     (LOCAL, "GET"): Row("R|W", path="/db/_local/l"),
     (LOCAL, "HEAD"): Row("R|W", path="/db/_local/l"),
     (LOCAL, "PUT"): Row("R|W", {}, path="/db/_local/new"),
@@ -204,7 +212,10 @@ async def place(
 async def _fill(owner: Any, path: str) -> str:
     made = await owner.put(
         path,
-        {"_attachments": {"file": {"content_type": "text/plain", "data": "YWJj"}}},
+        {
+            "_attachments": {"file": {"content_type": "text/plain", "data": "YWJj"}},
+            "views": {"v": {"map": "function (doc) { emit(doc._id, null); }"}},
+        },
     )
     return str(made.json()["rev"])
 
