@@ -5,13 +5,15 @@ Names of principals and groups share one namespace, so a grant can name either.
 
 from __future__ import annotations
 
+import contextlib
 import re
+import unicodedata
 from typing import Any
 
 from django.db import connection, transaction
 
 from acl.core import keys
-from acl.core.errors import AlreadyThere, BadName, NoSuchHolder, RefusedError
+from acl.core.errors import AlreadyThere, BadName, KeyFormatError, NoSuchHolder, RefusedError
 from acl.models import AllowedOrigin, Group, Membership, Principal
 
 OWNER = "owner"
@@ -225,8 +227,33 @@ def check_free(name: str) -> None:
     is_plain = bool(shown) and shown.isprintable() and "/" not in shown
     if not is_plain or name != name.strip() or len(name) > _LONGEST_NAME:
         raise BadName("A name has 1 to 64 printable characters and no slash.")
-    if Principal.objects.filter(name=name).exists() or Group.objects.filter(name=name).exists():
-        raise AlreadyThere(f"“{name}” is taken. Choose another name.")
+    if _reads_as_key(name):
+        raise BadName("A name must not look like a key.")
+    taken = {_skeleton(one): one for one in _all_names()}.get(_skeleton(name))
+    if taken is not None:
+        raise AlreadyThere(f"“{taken}” is taken. Choose another name.")
+
+
+def _reads_as_key(name: str) -> bool:
+    """Tell whether `_security` or a person could take the name for somebody's key."""
+    if name.lower().startswith(keys.PREFIX) or keys.is_key_hash(name):
+        return True
+    with contextlib.suppress(KeyFormatError):
+        return bool(keys.parse_key_text(name))
+    return False
+
+
+def _all_names() -> list[str]:
+    return [
+        *Principal.objects.values_list("name", flat=True),
+        *Group.objects.values_list("name", flat=True),
+    ]
+
+
+def _skeleton(name: str) -> str:
+    """Return what two names have in common that a person takes for one (UAX 15, UTS 39)."""
+    folded = unicodedata.normalize("NFKC", name.translate(_JOINERS)).casefold()
+    return unicodedata.normalize("NFKC", folded)
 
 
 def _find_group(name: str) -> Group:

@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from acl import sql, store
+from acl.core import keys
 from acl.core.errors import AlreadyThere, BadName, NoSuchHolder, RefusedError
 from acl.models import AllowedOrigin, Grant, Principal
 from acl.tests.conftest import key
@@ -68,6 +69,35 @@ def test_a_name_that_would_mislead_is_refused(name: str) -> None:
 @pytest.mark.parametrize("name", ["Anna B.", "Ærø", "安娜", "نرم‌افزار", "👩‍🚀", "x" * 64])
 def test_a_name_of_any_script_is_taken(name: str) -> None:
     assert store.add_principal(name, key("anna")).name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "like_it"),
+    [
+        ("Anna", "anna"),
+        ("Zoe\u0301", "Zo\u00e9"),
+        ("\uff21nna", "Anna"),
+        ("Stra\u00dfe", "STRASSE"),
+        ("An\u200dna", "Anna"),
+        ("\ufb01le", "file"),
+    ],
+    ids=ascii,
+)
+def test_a_name_that_looks_like_another_is_taken(name: str, like_it: str) -> None:
+    store.add_principal(name, key("one"))
+    with pytest.raises(AlreadyThere, match=name):
+        store.add_principal(like_it, key("two"))
+    with pytest.raises(AlreadyThere, match=name):
+        store.add_group(like_it)
+
+
+def test_a_name_that_looks_like_a_key_is_refused() -> None:
+    of_somebody = key("somebody")
+    for name in (f"sha256:{of_somebody}", "SHA256:x", of_somebody, keys.key_text(of_somebody)):
+        with pytest.raises(BadName):
+            store.add_principal(name, key("one"))
+        with pytest.raises(BadName):
+            store.add_group(name)
 
 
 def test_a_key_that_is_known_is_refused_with_the_name_that_it_has() -> None:
