@@ -156,13 +156,15 @@ def members_of(sql: Sql, db_name: str) -> dict[str, dict[str, list[str]]]:
     }
 
 
-def set_members(sql: Sql, db_name: str, members: Members, admins: Members) -> None:
+def set_members(
+    sql: Sql, db_name: str, members: Members, admins: Members, *, all_known: bool = True
+) -> None:
     """Let exactly these read and write everything; finer grants are not touched.
 
-    Raises NoSuchHolder for a name that nobody has.
+    Raises NoSuchHolder for a name that nobody has, unless not `all_known`: then it means nobody.
     """
-    wanted = {holder: False for holder in _holders_in(sql, members)}
-    wanted |= {holder: True for holder in _holders_in(sql, admins)}
+    wanted = {holder: False for holder in _holders_in(sql, members, all_known)}
+    wanted |= {holder: True for holder in _holders_in(sql, admins, all_known)}
     sql.execute(f"DELETE FROM acl_grant AS a WHERE {_FULL} AND a.database = %s", (db_name,))
     sql.many(
         'INSERT INTO acl_grant (database, principal_id, group_id, read, "write", admin, view,'
@@ -171,7 +173,7 @@ def set_members(sql: Sql, db_name: str, members: Members, admins: Members) -> No
     )
 
 
-def _holders_in(sql: Sql, members: Members) -> list[tuple[int | None, int | None]]:
+def _holders_in(sql: Sql, members: Members, all_known: bool) -> list[tuple[int | None, int | None]]:
     """Return (principal, group) of each name and role."""
     found: list[tuple[int | None, int | None]] = []
     for name in members.names:
@@ -179,12 +181,14 @@ def _holders_in(sql: Sql, members: Members) -> list[tuple[int | None, int | None
         found.append((_known(sql, named, name, name.removeprefix("sha256:")), None))
     for role in members.roles:
         found.append((None, _known(sql, "SELECT id FROM acl_group WHERE name = %s", role)))
-    return found
+    nobody = (None, None)
+    if all_known and nobody in found:
+        named_so = [*members.names, *members.roles][found.index(nobody)]
+        raise NoSuchHolder(f"Nobody is called “{named_so}”. Add a principal or a group first.")
+    return [holder for holder in found if holder != nobody]
 
 
-def _known(sql: Sql, named: str, name: str, *keys: str) -> int:
+def _known(sql: Sql, named: str, name: str, *keys: str) -> int | None:
     # PostgreSQL takes no NUL, not even to look for it.
     row = None if "\0" in name else sql.one(named, (name, *keys))
-    if row is None:
-        raise NoSuchHolder(f"Nobody is called “{name}”. Add a principal or a group first.")
-    return int(row[0])
+    return None if row is None else int(row[0])

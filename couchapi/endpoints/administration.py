@@ -31,14 +31,21 @@ class Security(Endpoint):
         """Return who may what."""
         database = await sql.point(partial(databases.get, name=db_name))
         held = await sql.point(partial(acl_store.members_of, db_name=db_name))
-        return renderers.json({**orjson.loads(database.security), **held})
+        kept = orjson.loads(database.security)
+        return renderers.json(security.shown(kept, held, to_owner=request.permit.is_owner))
 
     async def put(self, request: Any, db_name: str) -> HttpResponseBase:
-        """Grant to those who are named, and take from those who no longer are."""
+        """Grant to those who are named, and take from those who no longer are.
+
+        The owner is told of a name that nobody has; an application, to which the names of others
+        are none of its business, always gets the same answer.
+        """
         members, admins, rest = security.read(await parsers.json_object(request))
-        await sql.write(
-            partial(_set_security, db_name=db_name, members=members, admins=admins, rest=rest)
-        )
+        by_owner = request.permit.is_owner
+        if not by_owner:
+            rest[security.ASKED] = security.asked(members, admins)
+        change = partial(_set_security, members=members, admins=admins, rest=rest)
+        await sql.write(partial(change, db_name=db_name, all_known=by_owner))
         return renderers.ok()
 
 
@@ -142,10 +149,15 @@ class PurgedInfos(Endpoint):
 
 
 def _set_security(
-    connection: sql.Sql, db_name: str, members: Members, admins: Members, rest: dict[str, Any]
+    connection: sql.Sql,
+    db_name: str,
+    members: Members,
+    admins: Members,
+    rest: dict[str, Any],
+    all_known: bool,
 ) -> None:
     databases.set_security(connection, db_name, orjson.dumps(rest))
-    acl_store.set_members(connection, db_name, members, admins)
+    acl_store.set_members(connection, db_name, members, admins, all_known=all_known)
 
 
 async def _positive_number(request: Any, reason: str) -> int:

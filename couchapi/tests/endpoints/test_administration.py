@@ -82,6 +82,46 @@ async def test_a_name_that_nobody_has_is_refused_and_nothing_is_changed(
     assert "other" not in shown
 
 
+async def _application(api: Any, new_name: Callable[[], str]) -> tuple[Any, str]:
+    """An application, and the path of the database that it has made."""
+    app = await sync_to_async(api.principal)(kind="application")
+    await sync_to_async(store.allow_create_databases)(app.name)
+    path = f"/{new_name()}"
+    assert (await app.put(path)).status == 201
+    return app, path
+
+
+async def test_an_application_does_not_learn_whom_the_owner_knows(
+    api: Any, new_name: Callable[[], str]
+) -> None:
+    app, path = await _application(api, new_name)
+    friend = await sync_to_async(api.principal)("secret friend")
+    key = (await friend.get("/_session")).json()["userCtx"]["name"]
+    session = (await app.get("/_session")).json()["userCtx"]["name"]
+    unknown = "sha256:" + "A" * 43
+    for names in ([friend.name], ["no such"], [key], [unknown], ["a\0"], [friend.name, "no such"]):
+        wish = {"names": names, "roles": ["no such group"]}
+        body = {"admins": {"names": [session], "roles": []}, "members": wish}
+        answer = await app.put(f"{path}/_security", body)
+        assert (answer.status, answer.body) == (200, b'{"ok":true}\n')
+        assert (await app.get(f"{path}/_security")).json() == body
+        granted = bool({friend.name, key} & set(names))
+        assert (await friend.get(path)).status == (200 if granted else 404)
+    by_owner = (await api.owner.get(f"{path}/_security")).json()
+    assert by_owner["members"] == {"names": [friend.name], "roles": []}
+    assert "_asked" not in by_owner
+
+
+async def test_what_the_owner_says_of_an_applications_database_goes_before(
+    api: Any, new_name: Callable[[], str]
+) -> None:
+    app, path = await _application(api, new_name)
+    admins = {"names": [app.name], "roles": []}
+    await app.put(f"{path}/_security", {"admins": admins, "members": {"names": ["x"]}})
+    await api.owner.put(f"{path}/_security", {"admins": admins, "_asked": {"members": 1}})
+    assert (await app.get(f"{path}/_security")).json() == {"admins": admins, "members": NOBODY}
+
+
 @pytest.mark.parametrize(
     "body",
     [
