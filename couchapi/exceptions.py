@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import orjson
 from django.http import HttpResponse
+from psycopg.errors import DiskFull
 
 from acl.core.errors import HubError
-from couchapi.core.errors import MethodNotAllowed
+from couchapi.core.errors import MethodNotAllowed, StorageFull
 from couchapi.renderers import JSON
+
+OF_STORAGE = (sqlite3.OperationalError, DiskFull)
+
+
+def of_storage(error: Exception) -> HubError:
+    """Return what an error of OF_STORAGE is to the client: a full disk is none of our failures.
+
+    Raises the error again if it is another one.
+    """
+    code = getattr(error, "sqlite_errorcode", None)
+    if isinstance(error, DiskFull) or code == sqlite3.SQLITE_FULL:
+        return StorageFull()
+    raise error
 
 
 def answer(error: HubError) -> HttpResponse:

@@ -17,7 +17,6 @@ from functools import partial
 from typing import TypeVar
 
 from acl import sql
-from acl.core.errors import HubError
 from couchapi.core import attached
 from couchapi.core.attached import Attached
 from couchapi.core.incoming import Inline, Uploaded
@@ -170,7 +169,9 @@ async def adopting(received: Sequence[Uploaded]) -> AsyncIterator[None]:
     """
     try:
         yield
-    except HubError:
+    except asyncio.CancelledError:
+        raise
+    except BaseException:
         await discard(received)
         raise
     await discard(received)

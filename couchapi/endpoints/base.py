@@ -51,6 +51,8 @@ class Endpoint(APIView):
             response = await self._answer(request, kwargs)
         except HubError as error:
             response = exceptions.answer(error)
+        except exceptions.OF_STORAGE as error:
+            response = exceptions.answer(exceptions.of_storage(error))
         return _for_pages(request, response)
 
     async def _answer(self, request: Any, kwargs: Mapping[str, Any]) -> HttpResponseBase:

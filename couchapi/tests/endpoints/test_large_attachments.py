@@ -7,8 +7,10 @@ import base64
 import gzip
 import json
 import random
+import sqlite3
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -16,7 +18,7 @@ from django.conf import settings
 
 from acl import sql
 from couchapi import tasks
-from couchapi.store import attachments
+from couchapi.store import attachments, databases
 from couchapi.tests.endpoints.test_attachments import attach, digest, related, send_related
 from couchapi.tests.store.test_contents import largest_file
 
@@ -230,6 +232,20 @@ async def test_a_full_disk_refuses_an_upload_and_nothing_stays(
     assert (answer.status, answer.json()["error"]) == (507, "insufficient_storage")
     assert await _kept() == before
     assert (await owner.get(f"{database}/d")).status == 404
+
+
+async def test_a_database_on_a_full_disk_refuses_a_document(
+    owner: Any, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = sqlite3.OperationalError("database or disk is full")
+    full.sqlite_errorcode = sqlite3.SQLITE_FULL
+
+    with monkeypatch.context() as patch:
+        patch.setattr(databases, "lock", Mock(side_effect=full))
+        answer = await owner.put(f"{database}/d", {})
+
+    assert (answer.status, answer.json()["error"]) == (507, "insufficient_storage")
+    assert (await owner.put(f"{database}/d", {})).status == 201
 
 
 async def _with_missing_file(owner: Any, database: str) -> None:
