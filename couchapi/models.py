@@ -46,6 +46,9 @@ class Database(models.Model):
     conflict_policy = models.CharField(max_length=8, choices=Policy, default=Policy.LWW)
     update_seq = models.BigIntegerField(default=0)
     purge_seq = models.BigIntegerField(default=0)
+    design_seq = models.BigIntegerField(
+        default=0, help_text="The update_seq of the last change to a design document."
+    )
     epochs = models.TextField(help_text="JSON: [[epoch, the first sequence number of it], …]")
     revs_limit = models.PositiveIntegerField(default=1000)
     purged_infos_limit = models.PositiveIntegerField(default=1000)

@@ -10,7 +10,7 @@ from django.http.response import HttpResponseBase
 
 from acl import sql
 from acl.core.errors import HubError
-from couchapi import parsers, reader, renderers, uploads
+from couchapi import parsers, reader, renderers, uploads, writing
 from couchapi.core import attached, etags, incoming, names, ranges, revid
 from couchapi.core.attached import Attached
 from couchapi.core.errors import NotFound, RangeNotSatisfiable
@@ -19,8 +19,8 @@ from couchapi.core.params import DocumentQuery
 from couchapi.core.revid import RevId
 from couchapi.core.visibility import Visible
 from couchapi.endpoints.base import READ, WRITE, Endpoint, visible_to
-from couchapi.endpoints.documents import asked_rev, author_of, now_ms
-from couchapi.store import documents, writes
+from couchapi.endpoints.documents import asked_rev, author_of
+from couchapi.store import documents
 from couchapi.uploads import plain, stored
 
 _DEFAULT_TYPE = "application/octet-stream"
@@ -146,13 +146,9 @@ async def _attached(
     uploaded: Uploaded | None,
     status: int = 201,
 ) -> HttpResponseBase:
-    author, now = author_of(request), now_ms()
     parent = revid.parse(base) if base else None
-    result = await sql.write(
-        lambda connection: writes.attach(
-            connection, db_name, docid, parent, name, uploaded, author, now
-        )
-    )
+    author = author_of(request)
+    result = await writing.attach(db_name, docid, parent, name, uploaded, author)
     if isinstance(result, HubError):
         raise result
     answer = {"ok": True, "id": docid, "rev": str(result)}

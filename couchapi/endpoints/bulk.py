@@ -15,7 +15,7 @@ from django.http.response import HttpResponseBase
 
 from acl import sql
 from acl.core.errors import HubError
-from couchapi import exceptions, parsers, reader, renderers
+from couchapi import exceptions, parsers, reader, renderers, writing
 from couchapi.core import docjson, revid
 from couchapi.core.errors import BadRequest, BodyTooLarge, ContentMissing
 from couchapi.core.params import DocumentQuery
@@ -23,7 +23,7 @@ from couchapi.core.revid import RevId
 from couchapi.core.visibility import Visible
 from couchapi.endpoints import multiparts
 from couchapi.endpoints.base import READ, WRITE, Endpoint, visible_to
-from couchapi.endpoints.documents import author_of, form_of, store, write_of
+from couchapi.endpoints.documents import author_of, form_of, write_of
 from couchapi.reader import Form, Opened, Outcome
 from couchapi.store import databases, documents
 from couchapi.store.writes import Write
@@ -48,7 +48,7 @@ class BulkDocs(Endpoint):
         limit = settings.HUB_MAX_DOCUMENT
         batch = [_write(document, new_edits, limit) for document in _documents(body)]
         _check_repetition(batch)
-        written = await store(db_name, batch, author_of(request))
+        written = await writing.store(db_name, batch, author_of(request))
         if new_edits:
             rows = [_row(docid, result) for docid, result in written]
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Sequence
 from functools import partial
@@ -13,18 +12,17 @@ from django.http.response import HttpResponseBase
 
 from acl import sql
 from acl.core.errors import HubError
-from couchapi import parsers, reader, renderers, uploads
+from couchapi import parsers, reader, renderers, uploads, writing
 from couchapi.core import docjson, etags, incoming, names, revid
 from couchapi.core.docjson import Parts
-from couchapi.core.errors import BadRequest, NotFound
+from couchapi.core.errors import BadRequest
 from couchapi.core.incoming import Uploaded
 from couchapi.core.params import DocumentQuery
 from couchapi.core.revid import RevId
 from couchapi.endpoints import multiparts
 from couchapi.endpoints.base import READ, WRITE, Endpoint, visible_to
 from couchapi.reader import Form, Opened
-from couchapi.store import local_documents, writes
-from couchapi.store.writes import Author, Write, Written
+from couchapi.store.writes import Author, Write
 
 
 class Document(Endpoint):
@@ -107,45 +105,6 @@ def write_of(
     return Write(docid, None, parts.deleted, parts.body, _path(parts, rev), attachments)
 
 
-async def store(db_name: str, batch: Sequence[Write], author: Author) -> list[Written]:
-    """Write the batch; the large attachments among it are stored before."""
-    now = now_ms()
-    ready, aside = await uploads.set_aside(batch, author.key)
-    async with uploads.adopting(aside):
-        return await sql.write(
-            lambda connection: write_all(connection, db_name, ready, author, now)
-        )
-
-
-def write_all(
-    connection: sql.Sql, db_name: str, batch: Sequence[Write], author: Author, now: int
-) -> list[Written]:
-    """Write the batch; local documents among it go where they belong."""
-    ordinary = [one for one in batch if not names.is_local(one.docid)]
-    if len(ordinary) == len(batch):
-        return writes.write(connection, db_name, batch, author, now)
-    written = iter(writes.write(connection, db_name, ordinary, author, now))
-    return [
-        _write_local(connection, db_name, one, author)
-        if names.is_local(one.docid)
-        else next(written)
-        for one in batch
-    ]
-
-
-def _write_local(connection: sql.Sql, db_name: str, one: Write, author: Author) -> Written:
-    owner = local_documents.namespace(author.key, author.is_owner)
-    docid = one.docid.removeprefix("_local/")
-    if not one.deleted:
-        rev = local_documents.write(connection, db_name, owner, docid, one.body)
-        return one.docid, RevId(0, str(rev))
-    try:
-        local_documents.delete(connection, db_name, owner, docid)
-    except NotFound as error:
-        return one.docid, error
-    return one.docid, RevId(0, "0")
-
-
 def _path(parts: Parts, rev: str | None) -> Sequence[RevId]:
     if parts.revisions:
         return parts.revisions
@@ -161,13 +120,9 @@ def author_of(request: Any) -> Author:
         is_owner=request.permit.is_owner,
         may_read=request.permit.read,
         visible=visible_to(request),
+        groups=request.permit.groups,
         is_client=True,
     )
-
-
-def now_ms() -> int:
-    """Return the time, in Unix milliseconds."""
-    return time.time_ns() // 1_000_000
 
 
 def accepts_json(request: Any) -> bool:
@@ -268,7 +223,7 @@ def _destination(header: str | None) -> tuple[str, str | None]:
 async def _saved(
     request: Any, db_name: str, one: Write, query: DocumentQuery, status: int = 201
 ) -> HttpResponseBase:
-    ((_, result),) = await store(db_name, [one], author_of(request))
+    ((_, result),) = await writing.store(db_name, [one], author_of(request))
     if isinstance(result, HubError):
         raise result
     if query.batch:

@@ -18,6 +18,7 @@ import orjson
 
 from couchapi.core.errors import (
     CompilationError,
+    CouchError,
     ForbiddenWrite,
     FunctionFailed,
     UnauthorizedWrite,
@@ -115,23 +116,33 @@ async def filter_by_view(program: Program, view: str, documents: Sequence[bytes]
 
 
 async def validate(
-    program: Program, new: bytes, old: bytes | None, user_ctx: bytes, sec_obj: bytes
-) -> None:
-    """Ask `validate_doc_update` whether `new` may take the place of `old`.
+    program: Program,
+    documents: Sequence[tuple[bytes, bytes | None]],
+    user_ctx: bytes,
+    sec_obj: bytes,
+) -> list[CouchError | None]:
+    """Ask `validate_doc_update` of each document whether it may take the place of another.
 
-    Raises ForbiddenWrite or UnauthorizedWrite with the reason it gives, CompilationError, and
-    FunctionFailed when it throws anything else.
+    Returns None for yes, else ForbiddenWrite or UnauthorizedWrite with the reason that it gives,
+    or FunctionFailed when it throws anything else.  Raises CompilationError.
     """
-    text = _joined([new, old or b"null", user_ctx, sec_obj])
-    answer = _checked(await _run(lambda worker: worker.call(program, "validate", text)))
-    if not answer.text:
-        return
-    word, reason = orjson.loads(answer.text)
-    if word == "forbidden":
-        raise ForbiddenWrite(reason)
-    if word == "unauthorized":
-        raise UnauthorizedWrite(reason)
-    raise FunctionFailed(reason)
+    head = _joined([user_ctx, sec_obj, b""])
+    pairs = [new + _VIEWS.encode() + (old or b"null") for new, old in documents]
+    judged: list[CouchError | None] = []
+    for batch in _batches(pairs):
+        call = partial(_each, program=program, name="validate", head=head, documents=batch)
+        judged += [_refusal(one) for one in await _run(call)]
+    return judged
+
+
+def _refusal(result: str | Failure) -> CouchError | None:
+    if isinstance(result, Failure):
+        return FunctionFailed(result.message)
+    if not result:
+        return None
+    word, reason = orjson.loads(result)
+    kinds = {"forbidden": ForbiddenWrite, "unauthorized": UnauthorizedWrite}
+    return kinds.get(word, FunctionFailed)(reason)
 
 
 async def _run(job: Callable[[Worker], T]) -> T:

@@ -213,6 +213,20 @@
     return rows;
   }
 
+  function refusal(validate) {
+    try {
+      validate();
+    } catch (error) {
+      for (const word of ["forbidden", "unauthorized"]) {
+        if (typeof error === "object" && error !== null && has(error, word)) {
+          return stringify([word, describe(error[word])]);
+        }
+      }
+      return stringify(["exception", describe(error)]);
+    }
+    return "";
+  }
+
   function member(group, name) {
     const all = design[group];
     if (typeof all !== "object" || all === null || !has(all, name)) {
@@ -291,20 +305,20 @@
       return join(done, "\x1e");
     },
 
+    // For each pair of documents, new and old: nothing, or [word, reason].
     validate(text) {
-      const [fresh, old, context, security] = split(text, "\x1e").map((one) => parse(one));
+      const [contextText, securityText, ...pairs] = split(text, "\x1e");
       const validate = functionAt("validate_doc_update", design.validate_doc_update);
-      try {
-        validate(freezeAll(fresh), freezeAll(old), freezeAll(context), freezeAll(security));
-      } catch (error) {
-        for (const word of ["forbidden", "unauthorized"]) {
-          if (typeof error === "object" && error !== null && has(error, word)) {
-            return stringify([word, describe(error[word])]);
-          }
-        }
-        return stringify(["exception", describe(error)]);
+      const context = freezeAll(parse(contextText));
+      const security = freezeAll(parse(securityText));
+      done = [];
+      for (let i = 0; i < pairs.length; i++) {
+        const [fresh, old] = split(pairs[i], "\x1d");
+        done[i] = refusal(() => {
+          validate(freezeAll(parse(fresh)), freezeAll(parse(old)), context, security);
+        });
       }
-      return "";
+      return join(done, "\x1e");
     },
   };
 

@@ -14,7 +14,7 @@ from couchapi.core.names import is_database_name
 
 _COLUMNS = (
     "id, name, conflict_policy, update_seq, purge_seq, epochs, revs_limit, "
-    "purged_infos_limit, doc_count, doc_del_count, body_size, security"
+    "purged_infos_limit, doc_count, doc_del_count, body_size, security, design_seq"
 )
 
 
@@ -33,6 +33,7 @@ class DatabaseRow(NamedTuple):
     doc_del_count: int
     body_size: int
     security: str
+    design_seq: int
 
     @property
     def epoch(self) -> str:
@@ -49,9 +50,9 @@ def create(
     """
     made = sql.one(
         "INSERT INTO couchapi_database (name, conflict_policy, update_seq, purge_seq, epochs,"
-        " revs_limit, purged_infos_limit, doc_count, doc_del_count, body_size, security, dropped,"
-        " created_at) VALUES (%s, %s, 0, 0, %s, 1000, 1000, 0, 0, 0, '{}', FALSE,"
-        " CURRENT_TIMESTAMP) ON CONFLICT (name) DO NOTHING RETURNING " + _COLUMNS,
+        " revs_limit, purged_infos_limit, doc_count, doc_del_count, body_size, security,"
+        " design_seq, dropped, created_at) VALUES (%s, %s, 0, 0, %s, 1000, 1000, 0, 0, 0, '{}',"
+        " 0, FALSE, CURRENT_TIMESTAMP) ON CONFLICT (name) DO NOTHING RETURNING " + _COLUMNS,
         (name, policy, orjson.dumps([[epoch, 0]]).decode()),
     )
     if made is None:
@@ -136,6 +137,11 @@ def count(sql: Sql, database: DatabaseRow, *, seq: int, docs: int, deleted: int,
         (seq, docs, deleted, size, database.id),
     )
     note_event(sql, database.name, "updated")
+
+
+def note_designs(sql: Sql, database: DatabaseRow, seq: int) -> None:
+    """Note that a design document changed at `seq`."""
+    sql.execute("UPDATE couchapi_database SET design_seq = %s WHERE id = %s", (seq, database.id))
 
 
 def set_security(sql: Sql, name: str, security: bytes) -> None:

@@ -46,6 +46,8 @@ def purge(
         "UPDATE couchapi_database SET purge_seq = %s WHERE id = %s", (purge_seq, database.id)
     )
     databases.count(sql, database, seq=seq, docs=docs, deleted=deleted, size=-freed)
+    if any(docid.startswith("_design/") for docid, revs in purged.items() if revs):
+        databases.note_designs(sql, database, seq)
     return databases.get(sql, db_name), purged
 
 

@@ -35,6 +35,8 @@ class Author(NamedTuple):
     may_read: bool = True
     visible: Visible | None = None
     """Which documents it may read, where that is not all."""
+    groups: Sequence[str] = ()
+    """Names of the groups it is in."""
     is_client: bool = False
     """Whether it delivers its own fresh edits, and not what it gathered elsewhere (rule R7)."""
 
@@ -61,15 +63,34 @@ Written = tuple[str, RevId | HubError]
 """A document's id with its new revision, or with why it was refused."""
 
 
+class Designs(NamedTuple):
+    """Which design documents a batch was judged by: a database's, as of a sequence number."""
+
+    database_id: int
+    seq: int
+
+
+class DesignsChanged(Exception):
+    """The batch was judged by design documents that are not the database's any more."""
+
+
 def write(
-    sql: Sql, db_name: str, writes: Sequence[Write], author: Author, now_ms: int
+    sql: Sql,
+    db_name: str,
+    writes: Sequence[Write],
+    author: Author,
+    now_ms: int,
+    designs: Designs | None = None,
 ) -> list[Written]:
     """Write a batch and return what became of each of `writes`, in their order.
 
-    Raises DatabaseMissing, and MissingStub: an unknown attachment fails the whole batch, as in
-    CouchDB (design/couch-api.md, "Errors").
+    Raises DatabaseMissing, DesignsChanged when `designs` are not those of now, and MissingStub: an
+    unknown attachment fails the whole batch, as in CouchDB (design/couch-api.md, "Errors").
     """
-    batch = _Batch(sql, databases.lock(sql, db_name), author, now_ms)
+    database = databases.lock(sql, db_name)
+    if designs is not None and designs != (database.id, database.design_seq):
+        raise DesignsChanged
+    batch = _Batch(sql, database, author, now_ms)
     several = [docid for docid, times in batch.load(one.docid for one in writes) if times > 1]
     written = [(one.docid, batch.take(one)) for one in writes]
     for docid in several:
@@ -78,20 +99,13 @@ def write(
     return written
 
 
-def attach(
-    sql: Sql,
-    db_name: str,
-    docid: str,
-    base: RevId | None,
-    name: str,
-    uploaded: Uploaded | None,
-    author: Author,
-    now_ms: int,
-) -> RevId | HubError:
-    """Write a revision like `base` with one attachment more, or with None one less.
+def attaching(
+    sql: Sql, db_name: str, docid: str, base: RevId | None, name: str, uploaded: Uploaded | None
+) -> Write | HubError:
+    """Return the write of a revision like `base` with one attachment more, or with None one less.
 
-    Without a base the document is new, or continues after its deletion.  Raises NotFound where
-    there is no such revision, or no such attachment to remove.
+    Without a base the document is new, or continues after its deletion.  The error is Conflict
+    where there is no such revision, or NotFound for no such attachment to remove.
     """
     database = databases.get(sql, db_name)
     found = documents.find_many(sql, database.id, [docid]).get(docid)
@@ -106,9 +120,7 @@ def attach(
     elif held.pop(name, None) is None:
         # Without a revision nothing is removed: the base is missing, which is a conflict.
         return Conflict() if base is None and found else NotFound("Document is missing attachment")
-    one = Write(docid, base, False, body, attachments=held)
-    ((_, result),) = write(sql, db_name, [one], author, now_ms)
-    return result
+    return Write(docid, base, False, body, attachments=held)
 
 
 def settle_due(sql: Sql, db_name: str, docids: Sequence[str], now_ms: int) -> None:
@@ -263,6 +275,8 @@ class _Batch:
         databases.count(
             self._sql, self._database, seq=seq, docs=docs, deleted=deleted, size=self._size
         )
+        if any(one.docid.startswith("_design/") for one in changed):
+            databases.note_designs(self._sql, self._database, seq)
 
     def _terms(self, document: _Document) -> Terms:
         if not document.resolver_count:

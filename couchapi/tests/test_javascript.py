@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -462,23 +462,35 @@ async def test_a_view_can_be_a_filter() -> None:
 async def test_a_validation_refuses_by_what_it_throws(
     thrown: str, error: type[Any], reason: str
 ) -> None:
-    program = design(validate_doc_update=f"function() {{ throw {thrown}; }}")
-    with pytest.raises(error) as caught:
-        await javascript.validate(program, b"{}", None, b"{}", b"{}")
-    assert caught.value.reason == reason
+    source = f"function(doc) {{ if (doc.bad) throw {thrown}; }}"
+    texts = [(b"{}", None), (b'{"bad":1}', b"{}"), (b"{}", None)]
+    program = design(validate_doc_update=source)
+    first, second, third = await javascript.validate(program, texts, b"{}", b"{}")
+    assert first is None
+    assert third is None
+    assert type(second) is error
+    assert second.reason == reason
 
 
 async def test_a_validation_sees_both_documents_the_user_and_the_security_object() -> None:
     source = (
         "function(fresh, old, user, sec) { throw {forbidden: toJSON([fresh, old, user, sec])}; }"
     )
-    given: Sequence[bytes] = [b'{"a":1}', b'{"a":0}', b'{"name":"x"}', b'{"admins":{}}']
-    with pytest.raises(ForbiddenWrite) as caught:
-        await javascript.validate(design(validate_doc_update=source), *given)
-    assert orjson.loads(caught.value.reason) == [orjson.loads(one) for one in given]
-    await javascript.validate(
-        design(validate_doc_update="function() {}"), b"{}", None, b"{}", b"{}"
-    )
+    program = design(validate_doc_update=source)
+    given = [(b'{"a":1}', b'{"a":0}'), (b'{"b":1}', None)]
+    first, second = await javascript.validate(program, given, b'{"name":"x"}', b'{"admins":{}}')
+    assert first is not None
+    assert second is not None
+    seen = {"name": "x"}, {"admins": {}}
+    assert orjson.loads(first.reason) == [{"a": 1}, {"a": 0}, *seen]
+    assert orjson.loads(second.reason) == [{"b": 1}, None, *seen]
+
+
+async def test_a_validation_that_cannot_be_compiled_is_an_error() -> None:
+    with pytest.raises(CompilationError):
+        await javascript.validate(
+            design(validate_doc_update="function("), [(b"{}", None)], b"{}", b"{}"
+        )
 
 
 async def test_what_is_logged_is_bounded(caplog: pytest.LogCaptureFixture) -> None:

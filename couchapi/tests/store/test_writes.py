@@ -236,11 +236,8 @@ def test_attaching_and_removing_an_attachment_are_edits(shelf: Shelf) -> None:
     sent = writes.Uploaded(blob, "text/plain", "md5-x", 5)
 
     def attach(base: RevId | None, uploaded: writes.Uploaded | None) -> object:
-        return sql.write_sync(
-            lambda c: writes.attach(
-                c, shelf.name, "a", base, "t", uploaded, writes.OURSELVES, shelf.now
-            )
-        )
+        one = sql.read_sync(lambda c: writes.attaching(c, shelf.name, "a", base, "t", uploaded))
+        return shelf.write(one)[0] if isinstance(one, writes.Write) else one
 
     second = attach(rev, sent)
     assert isinstance(second, RevId)
