@@ -19,7 +19,7 @@ from kombu.exceptions import OperationalError
 
 from acl import sql
 from couchapi.core.errors import DatabaseMissing, WorkerUnreachable
-from couchapi.store import attachments, contents, indexes, maintenance, writes
+from couchapi.store import attachments, contents, held, indexes, maintenance, writes
 
 _log = logging.getLogger(__name__)
 _AT_ONCE = 200
@@ -74,7 +74,7 @@ def remove_indexes() -> None:
 
 def settle(now_ms: int) -> None:
     """Let the resolver look again at documents whose held stamps are due (conflicts.md, R4)."""
-    while due := sql.read_sync(partial(writes.due, now_ms=now_ms, limit=_AT_ONCE)):
+    while due := sql.read_sync(partial(held.due, now_ms=now_ms, limit=_AT_ONCE)):
         for db_name, rows in groupby(sorted(due), key=itemgetter(0)):
             docids = [docid for _, docid in rows]
             job = partial(writes.settle_due, db_name=db_name, docids=docids, now_ms=now_ms)

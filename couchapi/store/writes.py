@@ -132,35 +132,6 @@ def settle_due(sql: Sql, db_name: str, docids: Sequence[str], now_ms: int) -> No
     batch.save()
 
 
-# CROSS JOIN: SQLite would begin with the databases, and read all documents.
-_WAITING = (
-    "couchapi_document d CROSS JOIN couchapi_database b"
-    " WHERE b.id = d.database_id AND NOT b.dropped AND d.due IS NOT NULL"
-)
-
-
-def due(sql: Sql, now_ms: int, limit: int) -> list[tuple[str, str]]:
-    """Return up to `limit` documents (database name, docid) that have to be settled."""
-    rows = sql.all(
-        f"SELECT b.name, d.docid FROM {_WAITING} AND d.due <= %s LIMIT %s",
-        (now_ms, limit),
-    )
-    return [(name, docid) for name, docid in rows]
-
-
-def stopped(sql: Sql, now_ms: int, limit: int) -> list[tuple[str, str]]:
-    """Return up to `limit` documents (database name, docid) that the resolver has given up on.
-
-    It spent its revisions of this hour there, and looks again when the hour is over (rule R10).
-    """
-    rows = sql.all(
-        f"SELECT b.name, d.docid FROM {_WAITING}"
-        " AND d.due > %s AND d.resolver_count >= %s LIMIT %s",
-        (now_ms, lww.BUDGET, limit),
-    )
-    return [(name, docid) for name, docid in rows]
-
-
 @dataclass(slots=True)
 class _Document:
     """A document in the middle of a batch."""

@@ -24,6 +24,7 @@ from couchapi.store import (
     databases,
     designs,
     documents,
+    held,
     indexes,
     local_documents,
     maintenance,
@@ -126,8 +127,8 @@ def _write(c: Sql) -> None:
     assert not isinstance(rev, Exception)
     writes.write(c, "plans-0", [Write("new", rev, True, b"{}")], OURSELVES, NOW)
     writes.settle_due(c, "plans-0", ["d0001"], NOW)
-    writes.due(c, NOW, 10)
-    writes.stopped(c, NOW, 10)
+    held.due(c, NOW, 10)
+    held.stopped(c, NOW, 10)
 
 
 def _attach(c: Sql) -> None:

@@ -14,7 +14,7 @@ from couchapi.core import attached, lww, revid, revtree
 from couchapi.core.errors import Conflict, DatabaseMissing, MissingStub, NotFound
 from couchapi.core.incoming import Inline, Stub
 from couchapi.core.revid import RevId, parse
-from couchapi.store import attachments, documents, maintenance, writes
+from couchapi.store import attachments, documents, held, maintenance, writes
 from couchapi.store.writes import Author, Write
 from couchapi.tests.store.conftest import Shelf, foreign
 
@@ -125,15 +125,15 @@ def test_a_held_stamp_is_due_later_and_is_settled_then(shelf: Shelf) -> None:
     assert len(revtree.live_leaves(revtree.decode(shelf.find("a").tree))) == 2
     seq = shelf.row().update_seq
     due_at = shelf.now + lww.HOUR - lww.HOLD_AFTER
-    assert (shelf.name, "a") not in sql.read_sync(lambda c: writes.due(c, due_at - 1, 10_000))
-    assert (shelf.name, "a") in sql.read_sync(lambda c: writes.due(c, due_at, 10_000))
+    assert (shelf.name, "a") not in sql.read_sync(lambda c: held.due(c, due_at - 1, 10_000))
+    assert (shelf.name, "a") in sql.read_sync(lambda c: held.due(c, due_at, 10_000))
 
     sql.write_sync(lambda c: writes.settle_due(c, shelf.name, ["a"], due_at))
 
     found = shelf.find("a")
     assert (found.rev, found.seq) == (str(ahead), seq + 1)
     assert revtree.live_leaves(revtree.decode(found.tree)) == [ahead]
-    assert (shelf.name, "a") not in sql.read_sync(lambda c: writes.due(c, due_at, 10_000))
+    assert (shelf.name, "a") not in sql.read_sync(lambda c: held.due(c, due_at, 10_000))
     shelf.check_counts()
 
 
@@ -163,14 +163,14 @@ def test_a_document_that_keeps_the_resolver_busy_is_shown_and_looked_at_in_an_ho
         shelf.arrive(
             "busy", str(revid.mint(None, False, b"%d" % number, (), shelf.now - number - 1))
         )
-    stopped = sql.read_sync(lambda c: writes.stopped(c, shelf.now, 10_000))
+    stopped = sql.read_sync(lambda c: held.stopped(c, shelf.now, 10_000))
     assert (shelf.name, "busy") in stopped
     assert len(revtree.live_leaves(revtree.decode(shelf.find("busy").tree))) > 1
 
     later = shelf.now + lww.HOUR
     sql.write_sync(lambda c: writes.settle_due(c, shelf.name, ["busy"], later))
 
-    assert (shelf.name, "busy") not in sql.read_sync(lambda c: writes.stopped(c, later, 10_000))
+    assert (shelf.name, "busy") not in sql.read_sync(lambda c: held.stopped(c, later, 10_000))
     assert len(revtree.live_leaves(revtree.decode(shelf.find("busy").tree))) == 1
     shelf.check_counts()
 
