@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
+RECORDED = Path(__file__).with_name("recorded.json")
 _BEGIN, _END = "<!-- bench: {} -->\n", "<!-- end -->\n"
 
 
@@ -27,6 +29,29 @@ def number(value: float | None) -> str:
 def times(value: float | None, of: float) -> str:
     """Return how many times `of` fits into `value`."""
     return "" if value is None else f"{value / of:.1f}"
+
+
+class Recorded:
+    """The figures of the last run that was written down, beside those of this one.
+
+    They are compared as multiples of the yardstick's, so that a slower day is not taken for a
+    slower hub.
+    """
+
+    def __init__(self, yardstick: str, cpu_us: float) -> None:
+        self._last: dict[str, float] = json.loads(RECORDED.read_text())
+        self._now: dict[str, float] = {}
+        self._scale = cpu_us / self._last.get(yardstick, cpu_us)
+
+    def compare(self, name: str, cpu_us: float) -> str:
+        """Note a figure, and return how much of the recorded one it is."""
+        self._now[name] = round(cpu_us, 2)
+        last = self._last.get(name)
+        return "" if last is None else f"{cpu_us / (last * self._scale):.2f}"
+
+    def write(self) -> None:
+        """Record the figures of this run; those that it did not measure stay."""
+        RECORDED.write_text(json.dumps(self._last | self._now, indent=1, sort_keys=True) + "\n")
 
 
 def write(name: str, text: str) -> None:

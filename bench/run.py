@@ -24,7 +24,17 @@ from bench.meter import Cost, Meter
 from bench.workloads import DATABASE, STORED, WORKLOADS, Workload, fill
 from thalihub.tests.hubprocess import SOURCE, HubProcess
 
-_HEAD = ("operation", "unit", "CPU µs", "budget", "CouchDB 3.5", "times ahead", "units/s")
+_HEAD = (
+    "operation",
+    "unit",
+    "CPU µs",
+    "budget",
+    "CouchDB 3.5",
+    "times ahead",
+    "units/s",
+    "to the last run",
+)
+_TRIVIAL = "trivial ASGI application"
 _MORE_HEAD = ("what", "measured", "limit")
 
 
@@ -75,7 +85,10 @@ async def _operations(hub: HubProcess, options: argparse.Namespace) -> str:
     with _yardstick(hub) as (url, yardstick):
         async with _connected(hub, 4, url) as connections:
             cost = await yardstick.measure([_get(one) for one in connections], options.seconds)
-            rows.append(_row(Workload("trivial ASGI application", "request", _none), cost))
+            trivial = Workload(_TRIVIAL, "request", _none)
+            # The other runs' figures are as this machine is today.
+            recorded = report.Recorded(_TRIVIAL, cost.cpu_us)
+            rows.append(_row(trivial, cost, recorded))
     async with _connected(hub, 1) as (connection,):
         await connection.request("PUT", f"/{DATABASE}", b"")
         await fill(connection, DATABASE, options.stored)
@@ -83,12 +96,15 @@ async def _operations(hub: HubProcess, options: argparse.Namespace) -> str:
         if options.only in workload.name:
             async with _connected(hub, workload.connections) as connections:
                 calls = await workload.prepare(connections)
-                rows.append(_row(workload, await meter.measure(calls, options.seconds)))
+                cost = await meter.measure(calls, options.seconds)
+                rows.append(_row(workload, cost, recorded))
             print(rows[-1], file=sys.stderr, flush=True)
+    if options.write:
+        recorded.write()
     return report.table(_HEAD, rows)
 
 
-def _row(workload: Workload, cost: Cost) -> list[str]:
+def _row(workload: Workload, cost: Cost, recorded: report.Recorded) -> list[str]:
     return [
         workload.name,
         workload.unit,
@@ -97,6 +113,7 @@ def _row(workload: Workload, cost: Cost) -> list[str]:
         report.number(workload.couch),
         report.times(workload.couch, cost.cpu_us),
         report.number(cost.per_second),
+        recorded.compare(workload.name, cost.cpu_us),
     ]
 
 

@@ -7,11 +7,12 @@ import itertools
 import random
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import orjson
 
-from bench import packages
+from bench import packages, views
 from bench.connection import Connection
 from bench.meter import Call
 
@@ -227,6 +228,9 @@ WORKLOADS = (
     Workload("_all_docs with documents", "document", all_docs, 1, 15, 58),
     Workload("_bulk_get, 100", "document", bulk_get, 1, 15, 63),
     Workload("_revs_diff, 500", "id", revs_diff, 1, 6, 17),
+    Workload("view build", "document", partial(views.build, DATABASE), 1, 50, None),
+    Workload("view rows", "row", partial(views.rows, DATABASE), 1, 4, None),
+    Workload("view groups of all rows", "request", partial(views.groups, DATABASE), 1, None, None),
     Workload("attachment in", "MiB", attachment_in, 1, 4000, None),
     Workload("attachment out", "MiB", attachment_out, 1, 2000, None),
 )
