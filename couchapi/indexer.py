@@ -26,7 +26,7 @@ from couchapi.store.indexes import Entry, Fault, IndexState, Outdated
 
 _log = logging.getLogger(__name__)
 
-BATCH = 1000
+BATCH = 500
 BATCH_BYTES = 4_000_000
 
 

@@ -24,6 +24,8 @@ CONTRACT = [
     "acl/tests/test_version.py",
     "acl/tests/test_gate.py",
     "couchapi/tests/test_tasks.py",
+    "couchapi/tests/test_indexer.py",
+    "couchapi/tests/test_viewreader.py",
 ]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -82,6 +83,21 @@ def test_a_changed_documents_old_rows_go(index: IndexState) -> None:
     assert _ids(index) == ["b", "a"]
     assert _ids(index, view=1) == []
     assert state.size == 4
+
+
+def test_keys_and_ids_of_any_length_are_found_again(index: IndexState) -> None:
+    keys = ["x" * 9000, "x" * 9000 + "y", ["x" * 9000, 1]]
+    entries = [
+        Entry(0, sortkey.encode(key), f"{n}" * 2000, 0, orjson.dumps(key), b"1")
+        for n, key in enumerate(keys)
+    ]
+    _store(index, [], *entries)
+    assert [docid[0] for docid in _ids(index)] == ["0", "1", "2"]
+    for n, key in enumerate(keys):
+        low, high = sortkey.group(key, None)
+        assert f"{n}" * 2000 in _ids(index, Span((low, "", 0), (high, "", 0)))
+    low, high = sortkey.group(keys[2], 1)
+    assert [docid[0] for docid in _ids(index, Span((low, "", 0), (high, "", 0)))] == ["2"]
 
 
 def test_who_comes_second_changes_nothing(index: IndexState) -> None:
