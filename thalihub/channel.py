@@ -76,6 +76,15 @@ class HubChannel(http.HTTPChannel):
             self.deadline = time.monotonic() + self.limits.header_seconds
         LineReceiver.dataReceived(self, data)
 
+    def rawDataReceived(self, data: bytes) -> None:  # noqa: N802
+        """Take a part of the body, or what follows a request that is not answered yet.
+
+        Twisted would take any amount of the latter from a client that reads nothing.
+        """
+        if self._handlingRequest and self._waitingForTransport:
+            self._networkProducer.pauseProducing()
+        super().rawDataReceived(data)
+
     def headerReceived(self, line: bytes) -> bool:  # noqa: N802
         """Take one header; names that Twisted found good before are not judged again."""
         raw, _, value = line.partition(b":")
@@ -177,9 +186,11 @@ class HubChannel(http.HTTPChannel):
 
     def cut(self) -> None:
         """End a connection whose deadline has passed."""
-        if self._idle:
+        if self.ending:
+            self.abort()
+        elif self._idle:
             self.loseConnection()
-        elif self.ending or not self.writable or not self.requests:
+        elif not self.writable or not self.requests:
             self.abort()
         else:
             self.refuse(408, "timeout", "The request came too slowly.")

@@ -1,5 +1,7 @@
 """Clients that are slow on purpose are cut; the tests wait for the connection to end."""
 
+import ssl
+
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -61,6 +63,17 @@ def test_reader_who_never_reads_is_cut(impatient):
                 break
         client.socket.settimeout(20)
         assert len(client.rest()) < 16 * 2**20
+    assert impatient.state()["open"] == opened
+
+
+def test_sender_who_never_reads_the_refusal_is_cut(impatient):
+    opened = impatient.state()["open"]
+    with impatient.client() as client:
+        client.request("PUT", "/refused", "Transfer-Encoding: chunked")
+        block = b"10000\r\n" + b"x" * 2**16 + b"\r\n"
+        with pytest.raises((ssl.SSLError, BrokenPipeError, ConnectionResetError)):
+            while True:
+                client.socket.sendall(block)
     assert impatient.state()["open"] == opened
 
 
