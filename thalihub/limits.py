@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import resource
 from dataclasses import dataclass
 
 from django.conf import settings
+
+_FILES_OF_OURS = 256  # The database, attachments, logs, other processes.
+_MANY_FILES = 65_536
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,7 @@ class Limits:
     write_seconds: float = 120.0  # For a client that does not read its answer at all.
     linger_seconds: float = 30.0  # For a client to take the last answer before the connection ends.
     stop_seconds: float = 5.0  # For running requests, when the server stops.
+    connections: int = 4096  # One more ends the one whose time runs out first.
 
 
 def from_settings() -> Limits:
@@ -27,4 +32,13 @@ def from_settings() -> Limits:
         body_seconds=settings.HUB_BODY_SECONDS,
         idle_seconds=settings.HUB_IDLE_SECONDS,
         write_seconds=settings.HUB_WRITE_SECONDS,
+        connections=min(settings.HUB_MAX_CONNECTIONS, _open_files() - _FILES_OF_OURS),
     )
+
+
+def _open_files() -> int:
+    """Return how many files this process may open, after asking for as many as it can get."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = max(soft, min(hard, _MANY_FILES))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -61,6 +63,7 @@ class HubFactory(HTTPFactory):
 
     def buildProtocol(self, addr: IAddress) -> HubChannel:  # noqa: N802 (Twisted's name, as below)
         """Return the channel of a new connection."""
+        self.server.make_room()
         channel = super().buildProtocol(addr)
         channel.requestFactory = Exchange
         channel.timeOut = None
@@ -111,6 +114,24 @@ class HubServer(Server):
         for channel in [one for one in self.channels if one.deadline < now]:
             channel.cut()
         self.loop.call_later(self._sweep_seconds, self._sweep)
+
+    def make_room(self) -> None:
+        """End one connection where there are as many as there may be.
+
+        It is one that waits for its client, the nearest to its deadline: a stranger can hold no
+        other.  If all are being answered, it is one of whoever has the most.
+        """
+        if len(self.channels) < self.limits.connections:
+            return
+        waiting = [one for one in self.channels if one.deadline < math.inf]
+        if waiting:
+            victim = min(waiting, key=lambda one: one.deadline)
+        else:
+            leaves = Counter(one.shown[0].leaf for one in self.channels)
+            ((busiest, _),) = leaves.most_common(1)
+            victim = next(one for one in self.channels if one.shown[0].leaf == busiest)
+        self.channels.discard(victim)
+        victim.abort()
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
         """Run the application of a WebSocket with the hub's own keys in its scope."""

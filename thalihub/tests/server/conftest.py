@@ -26,6 +26,9 @@ SMALL = {
 }
 
 
+CROWDED = {"connections": 4}
+
+
 class Served:
     """A server process: its two ports, and the folder with the certificates."""
 
@@ -87,3 +90,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server that waits for fractions of a second and takes bodies of 100 kB."""
     yield from _served(tmp_path_factory.mktemp("impatient"), SMALL)
+
+
+@pytest.fixture(scope="session")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server that holds four connections."""
+    yield from _served(tmp_path_factory.mktemp("crowded"), CROWDED)
