@@ -96,10 +96,7 @@ class _Build:
     async def _run(self) -> None:
         error: BaseException | None = None
         try:
-            caught_up = False
-            while not caught_up:
-                self.state, caught_up = await _step(self.state, self._plan)
-                self._move()
+            await self._follow()
         except BaseException as raised:  # noqa: B036 - handed to those who wait
             error = raised
             if not isinstance(raised, Exception):
@@ -108,6 +105,26 @@ class _Build:
             if _builds.get(self.state.id) is self:
                 del _builds[self.state.id]
             self._move(error)
+
+    async def _follow(self) -> None:
+        """Index batch after batch; each is read while the one before it is mapped."""
+        ahead: asyncio.Task[_Batch] | None = None
+        try:
+            caught_up = False
+            while not caught_up:
+                batch = await (ahead or _load(self.state, self._plan))
+                ahead, caught_up = None, batch.caught_up
+                if not caught_up:
+                    ahead = self.loop.create_task(_load(batch.after, self._plan))
+                self.state = await _save(batch, await _mapped(batch, self._plan))
+                self._move()
+                if ahead is not None and self.state[4:6] != batch.after[4:6]:
+                    ahead.cancel()  # Another process is building too.
+                    ahead = None
+        finally:
+            if ahead is not None:
+                ahead.cancel()
+                await asyncio.gather(ahead, return_exceptions=True)
 
     def _move(self, error: BaseException | None = None) -> None:
         """Let those who wait look again."""
@@ -130,7 +147,7 @@ def _build(index: IndexState, plan: Plan) -> _Build:
 
 
 class _Batch(NamedTuple):
-    """What is indexed next; `sources` are those of `docids` that are mapped."""
+    """What is indexed next, from `index` on; `sources` are those of `docids` that are mapped."""
 
     index: IndexState
     seq: int
@@ -139,42 +156,51 @@ class _Batch(NamedTuple):
     sources: list[Source]
     caught_up: bool
 
+    @property
+    def after(self) -> IndexState:
+        """The index when this is in it."""
+        return self.index._replace(seq=self.seq, purge_seq=self.purge_seq)
 
-async def _step(index: IndexState, plan: Plan) -> tuple[IndexState, bool]:
-    """Index the next batch; return the index, and whether there was nothing more."""
+
+async def _load(index: IndexState, plan: Plan) -> _Batch:
     try:
-        batch = await sql.scan(partial(_read, index_id=index.id, plan=plan))
+        return await sql.scan(partial(_read, index=index, plan=plan))
     except Outdated:
         await sql.write(partial(indexes.forget, index_id=index.id))
         raise IndexGone from None
-    mapped = await plan.map(batch.sources) if batch.sources else ()
+
+
+async def _mapped(batch: _Batch, plan: Plan) -> Mapped:
+    """Return the rows of all documents of a batch, and the last fault."""
     entries: list[Entry] = []
     fault = None
-    for made in mapped:
+    for made in await plan.map(batch.sources) if batch.sources else ():
         entries += made.entries
         if made.fault is not None:
             fault = made.fault
             _log.warning("%s was not indexed: %s, %s", fault.docid, fault.kind, fault.message)
-    after = await sql.write(partial(_store, batch=batch, entries=entries, fault=fault))
+    return Mapped(entries, fault)
+
+
+async def _save(batch: _Batch, mapped: Mapped) -> IndexState:
+    """Store a batch; return the index, which another process may have moved."""
+    after = await sql.write(partial(_store, batch=batch, mapped=mapped))
     if after is None:
         raise IndexGone
-    return after, batch.caught_up
+    return after
 
 
-def _store(
-    connection: sql.Sql, batch: _Batch, entries: Sequence[Entry], fault: Fault | None
-) -> IndexState | None:
+def _store(connection: sql.Sql, batch: _Batch, mapped: Mapped) -> IndexState | None:
     """Store the batch, unless another process was faster; return the index as it is then."""
     before, seq, purge_seq, docids, *_ = batch
     if (seq, purge_seq) != before[4:6]:
-        indexes.store(connection, before, seq, purge_seq, docids, entries, fault)
+        indexes.store(connection, before, seq, purge_seq, docids, *mapped)
     return indexes.get(connection, before.id)
 
 
-def _read(connection: sql.Sql, index_id: int, plan: Plan) -> _Batch:
-    index = indexes.get(connection, index_id)
-    database = None if index is None else databases.by_id(connection, index.database_id)
-    if index is None or database is None:
+def _read(connection: sql.Sql, index: IndexState, plan: Plan) -> _Batch:
+    database = databases.by_id(connection, index.database_id)
+    if database is None:
         raise IndexGone
     found, all_read = documents.changed(connection, database.id, index.seq, BATCH, BATCH_BYTES)
     docids = [one.docid for one in found]

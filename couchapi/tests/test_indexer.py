@@ -208,9 +208,8 @@ async def test_what_goes_wrong_reaches_all_who_wait_and_the_next_try_begins_anew
 
 async def test_another_process_may_build_the_same_index(shelf: Shelf) -> None:
     async def overtaken(sources: Sequence[Source]) -> list[Mapped]:
-        batch = await sql.scan(partial(indexer._read, index_id=index.id, plan=PLAN))
-        entries = [row for source in batch.sources for row in _mapped(source).entries]
-        await sql.write(partial(indexer._store, batch=batch, entries=entries, fault=None))
+        batch = await indexer._load(_state(index), PLAN)
+        await indexer._save(batch, await indexer._mapped(batch, PLAN))
         return await _map(sources)
 
     shelf.put("a", b'{"keys":[1,1]}')
