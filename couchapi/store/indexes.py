@@ -11,16 +11,19 @@ one position to another.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from itertools import accumulate
+from typing import Any, NamedTuple
 
 import orjson
 
 from acl.sql import Sql
 from couchapi.core import sortkey
 from couchapi.core.errors import DatabaseMissing
+from couchapi.core.mapreduce import Row
 from couchapi.store import segments
 from couchapi.store.segments import Position, Span
 
+PAGE_BYTES = 4_000_000
 SLICE = 2000
 """Rows removed in one transaction."""
 
@@ -155,12 +158,41 @@ def purged_since(sql: Sql, index: IndexState, purge_seq: int) -> list[str]:
 
 def rows(
     sql: Sql, index_id: int, view: int, span: Span, *, descending: bool, limit: int
-) -> list[tuple[bytes, str, int, bytes, bytes]]:
-    """Return up to `limit` rows of a range: sort key, docid, n, key, value."""
+) -> list[Row]:
+    """Return up to `limit` rows of a range."""
+    found: list[Row] = _of_range(sql, _ROW, index_id, view, span, descending, limit).fetchall()
+    return found
+
+
+def page(
+    sql: Sql, index_id: int, view: int, span: Span, *, descending: bool, limit: int
+) -> tuple[list[Row], bool]:
+    """Return rows as `rows` does, but not much more than a few megabytes, and whether it is all."""
+    if sql.vendor != "sqlite":  # SQLite gives rows one by one, PostgreSQL all at once.
+        sizes = _of_range(sql, _SIZE, index_id, view, span, descending, limit).fetchall()
+        totals = accumulate([int(size) for (size,) in sizes])
+        limit = min(limit, 1 + sum([total < PAGE_BYTES for total in totals]))
+    found: list[Row] = []
+    size = 0
+    for row in _of_range(sql, _ROW, index_id, view, span, descending, limit):
+        found.append(row)
+        size += len(row[3]) + len(row[4])
+        if size >= PAGE_BYTES:
+            return found, False
+    return found, len(found) < limit
+
+
+_ROW = "sortkey, docid, n, key, value"
+_SIZE = "length(key) + length(value)"
+
+
+def _of_range(
+    sql: Sql, columns: str, index_id: int, view: int, span: Span, descending: bool, limit: int
+) -> Any:
     low, high = fitting(sql, span)
     order = "DESC" if descending else "ASC"
-    return sql.all(
-        "SELECT sortkey, docid, n, key, value FROM couchapi_indexrow WHERE index_id = %s"
+    return sql.execute(
+        f"SELECT {columns} FROM couchapi_indexrow WHERE index_id = %s"
         " AND view = %s AND (sortkey, docid, n) >= (%s, %s, %s)"
         " AND (sortkey, docid, n) < (%s, %s, %s)"
         f" ORDER BY sortkey {order}, docid {order}, n {order} LIMIT %s",

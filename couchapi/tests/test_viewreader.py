@@ -146,6 +146,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages and segments of a few rows."""
     monkeypatch.setattr(segments, "SIZE", 2)
     monkeypatch.setattr(rows, "_PAGE", 3)
+    monkeypatch.setattr(indexes, "PAGE_BYTES", 20)
     monkeypatch.setattr(groups, "_SEGMENTS", 2)
     monkeypatch.setattr(groups, "_STATES_AT_ONCE", 2)
 

@@ -211,19 +211,25 @@ class _Walk:
         if not segment.row_count:
             return []
         if within != segment.span or not self._is_one_group(connection, within):
-            return self._split(self.asked.rows(connection, within, limit=segment.row_count))
+            return self._split(self._rows(connection, within, segment.row_count))
         assert self.bounds is not None
         kept = segment.reductions.get(self.engine.name)
         if kept is not None:
             return [Part(self.bounds, state=kept)]
-        rows = self.asked.rows(connection, within, limit=segment.row_count)
+        rows = self._rows(connection, within, segment.row_count)
         return [Part(self.bounds, rows, segment=segment)]
+
+    def _rows(self, connection: sql.Sql, span: Span, limit: int) -> list[Row]:
+        opened, descending = self.asked.opened, self.asked.query.descending
+        return indexes.rows(
+            connection, opened.index.id, opened.number, span, descending=descending, limit=limit
+        )
 
     def _is_one_group(self, connection: sql.Sql, span: Span) -> bool:
         """Tell whether a segment lies in one group, and be in that group."""
         if self.bounds is not None and self.bounds.hold(span):
             return True
-        first = self.asked.rows(connection, span, limit=1)
+        first = self._rows(connection, span, 1)
         if not first or not (bounds := self._bounds_of(first[0])).hold(span):
             return False
         self.bounds = bounds
@@ -256,10 +262,10 @@ class _Walk:
 
     def _seen(self, connection: sql.Sql, span: Span) -> tuple[list[Part], Span | None]:
         """Return the parts of some rows that the caller may see, and what is left."""
-        read = self.asked.rows(connection, span, limit=_PAGE)
+        read, whole = self.asked.page(connection, span, limit=_PAGE)
         parts = self._split(viewrows.seen(self.asked, connection, read))
         for part in parts:
             self.engine.reduce_here(part)
-        if len(read) < _PAGE:
+        if whole:
             return parts, None
         return parts, viewrows.following(span, read[-1], descending=self.asked.query.descending)

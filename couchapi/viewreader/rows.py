@@ -48,9 +48,9 @@ class RowsQuery:
         """How the attachments of included documents are shown."""
         return Form(inline=self.query.attachments, encoding_info=self.query.att_encoding_info)
 
-    def rows(self, connection: sql.Sql, span: Span, limit: int) -> list[Row]:
-        """Read rows of a range."""
-        return indexes.rows(
+    def page(self, connection: sql.Sql, span: Span, limit: int) -> tuple[list[Row], bool]:
+        """Read rows of a range, and tell whether these are all."""
+        return indexes.page(
             connection,
             self.opened.index.id,
             self.opened.number,
@@ -129,7 +129,7 @@ def _head(asked: RowsQuery, connection: sql.Sql) -> dict[str, Any]:
 def _count_seen(asked: RowsQuery, connection: sql.Sql) -> int:
     counted, span = 0, EVERYTHING
     while True:
-        rows = indexes.rows(
+        rows, whole = indexes.page(
             connection,
             asked.opened.index.id,
             asked.opened.number,
@@ -138,7 +138,7 @@ def _count_seen(asked: RowsQuery, connection: sql.Sql) -> int:
             limit=_PAGE,
         )
         counted += len(seen(asked, connection, rows))
-        if len(rows) < _PAGE:
+        if whole:
             return counted
         span = following(span, rows[-1], descending=False)
 
@@ -186,13 +186,15 @@ def _page(asked: RowsQuery, place: Place, connection: sql.Sql) -> tuple[list[byt
         if not ranges or len(chosen) >= _PAGE or left == 0:
             break
         size = _PAGE if left is None or asked.visible is not None else min(_PAGE, left)
-        read = asked.rows(connection, ranges[0], size)
+        read, whole = asked.page(connection, ranges[0], size)
         found = seen(asked, connection, read)
         taken = found[skip:][:left]
         skip = max(0, skip - len(found))
         left = None if left is None else left - len(taken)
         chosen += taken
-        ranges[:1] = _rest(asked, ranges[0], read) if len(read) == size else []
+        ranges[:1] = [] if whole else _rest(asked, ranges[0], read)
+        if sum([len(row[4]) for row in read]) >= indexes.PAGE_BYTES:
+            break
     return _rendered(asked, connection, chosen), Place(ranges, skip, left)
 
 
