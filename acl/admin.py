@@ -42,6 +42,13 @@ class PrincipalForm(forms.ModelForm):
             _checked(store.check_free, name)
         return name
 
+    def clean_kind(self) -> str:
+        """Refuse a second owner: the owner is whose identity this hub has."""
+        kind: str = self.cleaned_data["kind"]
+        if kind == Principal.Kind.OWNER:
+            raise ValidationError("The owner is you. Choose “Your device” for another of yours.")
+        return kind
+
     def clean_key(self) -> str:
         """Return the key hash."""
         key: str = _checked(parse_any, self.cleaned_data["key"])
@@ -75,8 +82,6 @@ class GrantForm(forms.ModelForm):
     def clean(self) -> dict[str, Any]:
         """Check what the fields mean together."""
         data = super().clean() or {}
-        if (data.get("principal") is None) == (data.get("group") is None):
-            raise ValidationError("Choose a principal or a group, one of them.")
         rights = {name: data.get(name, False) for name in ("read", "write", "admin")}
         view, selector = data.get("view", ""), data.get("selector", "")
         _checked(store.check_grant, **rights, view=view, selector=selector)
@@ -118,7 +123,7 @@ class PrincipalAdmin(admin.ModelAdmin):
     """People, devices, applications."""
 
     form = PrincipalForm
-    list_display = ["name", "kind", "key_text", "may_create_databases", "revoked"]
+    list_display = ["name", "kind", "short_key", "may_create_databases", "revoked"]
     list_filter = ["kind", "revoked", "may_create_databases"]
     search_fields = ["name", "key"]
     readonly_fields = ["key_text", "created_at"]

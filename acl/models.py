@@ -7,10 +7,11 @@ process sees it on the next request.
 
 from __future__ import annotations
 
-from django.core.exceptions import ValidationError
 from django.db import models
 
 from acl.core import keys
+
+_ONE_OF_TWO = "Choose a principal or a group, one of them."
 
 
 class Principal(models.Model):
@@ -49,6 +50,11 @@ class Principal(models.Model):
         """The key as people compare it."""
         return keys.key_text(self.key)
 
+    @property
+    def short_key(self) -> str:
+        """The beginning of the key text, to tell keys apart at a glance."""
+        return keys.short_key(self.key)
+
 
 class Group(models.Model):
     """Principals, and other groups, under one name."""
@@ -76,6 +82,7 @@ class Membership(models.Model):
             models.CheckConstraint(
                 condition=models.Q(principal__isnull=False) ^ models.Q(subgroup__isnull=False),
                 name="membership_of_one",
+                violation_error_message=_ONE_OF_TWO,
             ),
             models.UniqueConstraint(fields=["group", "principal"], name="principal_once"),
             models.UniqueConstraint(fields=["group", "subgroup"], name="subgroup_once"),
@@ -83,11 +90,6 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.principal or self.subgroup} in {self.group}"
-
-    def clean(self) -> None:
-        """Refuse a member that is nobody or two."""
-        if (self.principal is None) == (self.subgroup is None):
-            raise ValidationError("Choose a principal or a group, one of them.")
 
 
 class Grant(models.Model):
@@ -115,6 +117,7 @@ class Grant(models.Model):
             models.CheckConstraint(
                 condition=models.Q(principal__isnull=False) ^ models.Q(group__isnull=False),
                 name="grant_to_one",
+                violation_error_message=_ONE_OF_TWO,
             )
         ]
         ordering = ["database"]

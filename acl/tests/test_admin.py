@@ -10,7 +10,7 @@ from django.contrib.auth import get_user_model
 from django.test import Client, override_settings
 
 from acl import sql, store
-from acl.core.keys import key_text
+from acl.core.keys import key_text, short_key
 from acl.models import AllowedOrigin, Grant, Group, Membership, Principal
 from acl.tests.conftest import key
 
@@ -60,7 +60,11 @@ def _with_origin(origin: str) -> dict[str, str]:
 def test_a_person_is_added_by_the_key_text_that_they_read_out(browser: Client) -> None:
     assert _post(browser, "principal/add/", **_person()).status_code == 302
     assert Principal.objects.get(name="anna").key == key("anna")
-    assert key_text(key("anna")) in _get(browser, "principal/")
+    anna = Principal.objects.get(name="anna")
+    listed, whole = _get(browser, "principal/"), _get(browser, f"principal/{anna.pk}/change/")
+    assert short_key(key("anna")) in listed
+    assert key_text(key("anna")) not in listed
+    assert key_text(key("anna")) in whole
 
 
 @pytest.mark.parametrize(
@@ -70,6 +74,8 @@ def test_a_person_is_added_by_the_key_text_that_they_read_out(browser: Client) -
         ({"key": "sha256:x"}, "43 characters"),
         ({"name": "friends"}, "taken"),
         ({"name": "a/b"}, "no slash"),
+        ({"name": "FRIENDS"}, "taken"),
+        ({"kind": "owner"}, "The owner is you"),
     ],
 )
 def test_a_person_with_a_wrong_name_or_key_is_refused(
@@ -180,7 +186,9 @@ def test_a_grant_that_would_not_mean_what_it_seems_to_is_refused(
     if whole.get("group"):
         whole["group"] = group.pk
     sent = {name: value for name, value in whole.items() if value != ""}
-    assert says in _errors(_post(browser, "grant/add/", **sent))
+    answer = _post(browser, "grant/add/", **sent)
+    assert says in _errors(answer)
+    assert "onstraint" not in answer.content.decode()
     assert not Grant.objects.exists()
 
 
