@@ -17,6 +17,8 @@ from django.utils.http import urlencode
 
 from couchapi.models import Database, Document, Revision
 
+_MOST_SHOWN = 200_000
+
 
 class ReadOnly(admin.ModelAdmin):
     """Nothing can be added, changed or deleted here."""
@@ -110,8 +112,10 @@ class DocumentAdmin(ReadOnly):
 
     @admin.display(description="Content")
     def content(self, document: Document) -> str:
-        """Show the winner's body."""
+        """Show the winner's body; of a very large one only that it is."""
         kept = Revision.objects.filter(document_id=document.pk, rev=document.rev).first()
-        body = orjson.loads(bytes(kept.body)) if kept else {}
-        text = orjson.dumps(body, option=orjson.OPT_INDENT_2).decode()
-        return format_html("<pre>{}</pre>", text)
+        text = bytes(kept.body) if kept else b"{}"
+        if len(text) > _MOST_SHOWN:
+            return f"{len(text)} bytes, which is too much for this page."
+        shown = orjson.dumps(orjson.loads(text), option=orjson.OPT_INDENT_2).decode()
+        return format_html("<pre>{}</pre>", shown)

@@ -76,3 +76,24 @@ async def test_documents_of_a_deleted_database_are_not_shown(
         reverse("admin:couchapi_document_change", args=[document.pk]), secure=True
     )
     assert answer.status_code == 302
+
+
+async def test_a_very_large_document_does_not_fill_the_page(
+    owner: Any, database: str, pages: Client
+) -> None:
+    await owner.put(f"{database}/large", {"text": "y" * 300_000})
+    document = await Document.objects.aget(docid="large", database__name=database[1:])
+    shown = await fetch(pages, reverse("admin:couchapi_document_change", args=[document.pk]))
+    assert "too much for this page" in shown
+    assert len(shown) < 100_000
+
+
+async def test_names_and_contents_cannot_bring_a_script_into_a_page(
+    owner: Any, database: str, pages: Client
+) -> None:
+    evil = "</pre><script>alert(1)</script>"
+    await owner.post(database, {"_id": evil, evil: [evil]})
+    document = await Document.objects.aget(docid=evil, database__name=database[1:])
+    for name, args in (("change", [document.pk]), ("changelist", [])):
+        path = reverse(f"admin:couchapi_document_{name}", args=args)
+        assert "<script>alert" not in await fetch(pages, path)
