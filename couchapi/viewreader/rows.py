@@ -28,6 +28,8 @@ from couchapi.store.segments import EVERYTHING, Span
 from couchapi.viewreader.opening import OpenView
 
 _PAGE = 500
+_WITH_DOCUMENTS = 16
+"""Rows of the first page with documents; the next are larger if those are small."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,13 @@ class RowsQuery:
 class Place(NamedTuple):
     """Where reading goes on: the ranges that are left, and how many rows to show.
 
-    `skip` are rows to pass over among those that the caller may see.
+    `skip` are rows to pass over among those that the caller may see, `size` those of a page.
     """
 
     ranges: Sequence[Span]
     skip: int
     left: int | None
+    size: int
 
 
 async def text(asked: RowsQuery, end: bytes = b"\n") -> AsyncIterator[bytes]:
@@ -147,12 +150,13 @@ def _start(asked: RowsQuery, connection: sql.Sql) -> Place:
     """Return where reading begins; rows that are only passed over are counted, not read."""
     spans = [Span(*each) for each in asked.query.ranges()]
     skip = asked.query.skip
+    size = _PAGE if not asked.query.include_docs else min(_PAGE, _WITH_DOCUMENTS)
     if asked.visible is not None:
-        return Place(spans, skip, asked.query.limit)
+        return Place(spans, skip, asked.query.limit, size)
     while spans and skip:
         rest, skip = _passed_over(asked, connection, spans[0], skip)
         spans[:1] = [] if rest is None else [rest]
-    return Place(spans, 0, asked.query.limit)
+    return Place(spans, 0, asked.query.limit, size)
 
 
 def _passed_over(
@@ -180,12 +184,12 @@ def following(span: Span, last: Row, *, descending: bool) -> Span:
 
 def _page(asked: RowsQuery, place: Place, connection: sql.Sql) -> tuple[list[bytes], Place]:
     """Return some rows, and where reading goes on."""
-    ranges, skip, left = list(place.ranges), place.skip, place.left
+    ranges, skip, left, most = list(place.ranges), *place[1:]
     chosen: list[Row] = []
     for _ in range(_PAGE):  # Of many keys, each may have no row at all.
-        if not ranges or len(chosen) >= _PAGE or left == 0:
+        if not ranges or len(chosen) >= most or left == 0:
             break
-        size = _PAGE if left is None or asked.visible is not None else min(_PAGE, left)
+        size = most if left is None or asked.visible is not None else min(most, left)
         read, whole = asked.page(connection, ranges[0], size)
         found = seen(asked, connection, read)
         taken = found[skip:][:left]
@@ -195,7 +199,16 @@ def _page(asked: RowsQuery, place: Place, connection: sql.Sql) -> tuple[list[byt
         ranges[:1] = [] if whole else _rest(asked, ranges[0], read)
         if sum([len(row[4]) for row in read]) >= indexes.PAGE_BYTES:
             break
-    return _rendered(asked, connection, chosen), Place(ranges, skip, left)
+    rendered = _rendered(asked, connection, chosen)
+    return rendered, Place(ranges, skip, left, _next_size(asked, most, rendered))
+
+
+def _next_size(asked: RowsQuery, size: int, rendered: Sequence[bytes]) -> int:
+    """Return how many rows the next page may have: many rows may show one large document."""
+    if not asked.query.include_docs:
+        return size
+    fitting = size * indexes.PAGE_BYTES // (1 + sum(map(len, rendered)))
+    return max(1, min(_PAGE, 4 * size, fitting))
 
 
 def _rest(asked: RowsQuery, span: Span, read: Sequence[Row]) -> list[Span]:

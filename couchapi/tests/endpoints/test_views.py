@@ -199,6 +199,19 @@ async def test_a_row_may_link_to_another_document(owner: Any, ask: Ask, ten: str
     assert found[0]["id"] == "a"
 
 
+async def test_many_rows_with_one_large_document_are_sent_few_at_a_time(
+    owner: Any, database: str
+) -> None:
+    source = "function (doc) { for (var n = 0; n < 300; n++) emit(n, null); }"
+    await owner.put(f"{database}/large", {"x": "x" * 300_000})
+    await owner.put(f"{database}/_design/d", {"views": {"v": {"map": source}}})
+    path = f"{database}/_design/d/_view/v"
+    async with owner.open(path, include_docs="true", limit=200) as answer:
+        sizes = [len(piece) async for piece in answer.pieces()]
+    assert sum(sizes) > 200 * 300_000
+    assert max(sizes) < 20_000_000
+
+
 async def test_conflicts_and_attachments_are_included_where_they_are_asked_for(
     owner: Any, couch_database: str
 ) -> None:
