@@ -207,17 +207,34 @@ def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> It
         made = setup_databases(verbosity=0, interactive=False, aliases={"default"})
     yield
     with django_db_blocker.unblock():
+        _end_connections()
         teardown_databases(made, verbosity=0)
+
+
+def _end_connections() -> None:
+    """Let PostgreSQL end connections of threads that tests have left: it drops no database else."""
+    from django.db import connection
+
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
 
 
 @pytest.fixture(scope="session")
 def tables(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     """The hub's tables, for the whole run; the stores' own connections see them too."""
     from acl import sql
+    from couchapi.wakeups import local
 
     with django_db_blocker.unblock():
         yield
         sql.close()
+    if local.mailbox.cache_info().currsize:
+        local.mailbox().close()
+        local.mailbox.cache_clear()
 
 
 @pytest.fixture(scope="session")
