@@ -14,16 +14,15 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
 from acl import sql
 from acl import store as acl_store
-from acl.core import keys
 from acl.core.errors import HubError
 from couchapi import javascript, uploads
-from couchapi.core import names, proposed, revtree
+from couchapi.core import names, proposed, revtree, told
 from couchapi.core.errors import (
     CompilationError,
     Conflict,
@@ -37,6 +36,7 @@ from couchapi.core.revid import RevId
 from couchapi.javascript import Program
 from couchapi.reader import STUBS, opened_revisions
 from couchapi.store import databases, designs, documents, local_documents, writes
+from couchapi.store.databases import DatabaseRow
 from couchapi.store.documents import Found
 from couchapi.store.writes import Author, Designs, DesignsChanged, Write, Written
 
@@ -178,7 +178,8 @@ async def _judge(
     asked = await sql.scan(partial(_read_pairs, db_name=db_name, batch=batch))
     if not asked.pairs:
         return {}
-    user = _user(db_name, author)
+    context = told.user_context(db_name, author.key, author.groups, author.is_owner)
+    user = orjson.dumps(context)
     refused: dict[int, HubError] = {}
     for docid, program in rules.programs:
         left = {at: pair for at, pair in asked.pairs.items() if at not in refused}
@@ -210,12 +211,6 @@ def _broken(docid: str, error: HubError) -> ForbiddenWrite:
     )
 
 
-def _user(db_name: str, author: Author) -> bytes:
-    roles = [*author.groups, "_admin"] if author.is_owner else list(author.groups)
-    name = keys.key_text(author.key) if author.key else None
-    return orjson.dumps({"db": db_name, "name": name, "roles": roles})
-
-
 class _Asked(NamedTuple):
     """What the functions are asked about: new and old text of the writes, by their place."""
 
@@ -234,11 +229,13 @@ def _read_pairs(connection: sql.Sql, db_name: str, batch: Sequence[Write]) -> _A
         pair = _pair(connection, one, found.get(one.docid))
         if pair is not None:
             pairs[at] = pair
-    security = {
-        **orjson.loads(database.security),
-        **acl_store.members_of(connection, db_name=db_name),
-    }
-    return _Asked(pairs, orjson.dumps(security))
+    return _Asked(pairs, orjson.dumps(security_of(connection, database)))
+
+
+def security_of(connection: sql.Sql, database: DatabaseRow) -> dict[str, Any]:
+    """Return the database's `_security` object: what functions know as `secObj`."""
+    held = acl_store.members_of(connection, db_name=database.name)
+    return {**orjson.loads(database.security), **held}
 
 
 def _pair(

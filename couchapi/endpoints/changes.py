@@ -6,18 +6,21 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import orjson
 from django.http.response import HttpResponseBase
 
 from acl import gate, sql
 from acl.core.errors import HubError
 from couchapi import feeds, parsers, renderers
-from couchapi.core import etags, sequence
+from couchapi.core import etags, sequence, told
 from couchapi.core.params import ChangesQuery
 from couchapi.endpoints.base import READ, Endpoint, visible_to
-from couchapi.feeds import Pace, text
+from couchapi.feeds import Pace, filtered, text
 from couchapi.feeds.changes import reader_of, start
 from couchapi.feeds.text import End, Pages
 from couchapi.permissions import AllowedOrigin
+from couchapi.store import databases
+from couchapi.writing import security_of
 
 
 class Changes(Endpoint):
@@ -42,15 +45,42 @@ class Changes(Endpoint):
 
 async def _feed(request: Any, db_name: str, query: ChangesQuery) -> HttpResponseBase:
     since, epoch = await sql.point(partial(start, db_name=db_name, query=query))
-    read = reader_of(db_name, epoch, query, visible_to(request))
+    source = await _source(request, db_name, epoch, query, since)
     headers = {}
     if query.feed == "normal" and request.method != "POST":
         headers["ETag"] = await _etag(db_name, request)
         if etags.matches(request.header(b"if-none-match"), headers["ETag"]):
             return renderers.not_modified(headers)
     allowed = partial(_still_allowed, request, db_name)
-    pages = feeds.follow(db_name, since, pace_of(query), read, allowed)
+    pages = feeds.follow(db_name, since, pace_of(query), source, allowed)
     return sent(query, pages, since, partial(_end, epoch), headers)
+
+
+async def _source(
+    request: Any, db_name: str, epoch: str, query: ChangesQuery, since: int
+) -> feeds.Source:
+    read = reader_of(db_name, epoch, query, visible_to(request))
+    if query.function is None:
+        return feeds.scanned(read)
+    function = await sql.scan(partial(filtered.find, db_name=db_name, query=query))
+    asked = await sql.scan(partial(_request_object, request=request, db_name=db_name))
+    source = filtered.source_of(read, function, orjson.dumps(asked))
+    return await filtered.primed(source, since, query.limit)
+
+
+def _request_object(connection: sql.Sql, request: Any, db_name: str) -> dict[str, Any]:
+    """Return what a filter function is told of the request."""
+    database = databases.get(connection, db_name)
+    caller, permit = request.caller, request.permit
+    return told.request_object(
+        request.method,
+        request.get_full_path(),
+        request.GET.dict(),
+        request.headers,
+        {"db_name": db_name},
+        told.user_context(db_name, caller.key or "", permit.groups, permit.is_owner),
+        security_of(connection, database),
+    )
 
 
 def sent(

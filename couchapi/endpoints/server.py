@@ -144,7 +144,7 @@ class DatabaseUpdates(Endpoint):
             ANY_DATABASE,
             since,
             pace_of(query),
-            partial(_events, seen),
+            feeds.scanned(partial(_events, seen)),
             partial(_sees_as_before, request, seen),
         )
         return sent(query, pages, since, _end)

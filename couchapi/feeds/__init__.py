@@ -42,6 +42,19 @@ class Reader(Protocol):
         """Return the page."""
 
 
+Source = Callable[[int, int | None], Awaitable[Page]]
+"""Where a feed has its pages from: as a Reader, and it may take its time."""
+
+
+def scanned(read: Reader) -> Source:
+    """Return the source that reads in the pool."""
+
+    async def source(since: int, limit: int | None) -> Page:
+        return await sql.scan(partial(read, since=since, limit=limit))
+
+    return source
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How long a feed goes on; times are in milliseconds."""
@@ -88,6 +101,10 @@ class _Clock:
         """Tell whether nothing came for so long that the feed ends."""
         return self._end is not None and self._now() >= self._end
 
+    def until_beat(self) -> float | None:
+        """Return the seconds until the next heartbeat, None for none."""
+        return None if self._beat is None else max(0.0, self._beat - self._now())
+
     def beats(self) -> bool:
         """Tell whether a heartbeat is due, and set the time of the next one."""
         if self._beat is None or self._now() < self._beat:
@@ -97,7 +114,7 @@ class _Clock:
 
 
 async def follow(
-    name: str, since: int, pace: Pace, read: Reader, allowed: Callable[[], Awaitable[bool]]
+    name: str, since: int, pace: Pace, source: Source, allowed: Callable[[], Awaitable[bool]]
 ) -> AsyncGenerator[Page, None]:
     """Give pages of the feed of database `name` that follow `since`, and HEARTBEAT between.
 
@@ -108,7 +125,13 @@ async def follow(
     clock = _Clock(pace)
     with wakeups.listening(name) as waiter:
         while True:
-            page = await sql.scan(partial(read, since=since, limit=left))
+            reading = asyncio.ensure_future(source(since, left))
+            try:
+                while not await _is_done(reading, clock):
+                    yield HEARTBEAT
+            finally:
+                reading.cancel()
+            page = reading.result()
             since = page.last
             left = None if left is None else left - len(page.rows)
             if page.rows:
@@ -125,6 +148,17 @@ async def follow(
                     yield HEARTBEAT
             if not (page.exhausted or await allowed()):
                 return
+            if clock.beats():  # A filter may pass over very much.
+                yield HEARTBEAT
+
+
+async def _is_done(reading: asyncio.Future[Page], clock: _Clock) -> bool:
+    """Wait for a page; return False when a heartbeat is due before."""
+    while not reading.done():
+        await asyncio.wait({reading}, timeout=clock.until_beat())
+        if not reading.done() and clock.beats():
+            return False
+    return True
 
 
 def _is_last(page: Page, pace: Pace) -> bool:

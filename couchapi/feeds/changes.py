@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from acl.sql import Sql
 from couchapi import reader
 from couchapi.core import mango, revtree, sequence
-from couchapi.core.errors import BadRequest
 from couchapi.core.params import ChangesQuery, DocumentQuery
 from couchapi.core.visibility import Visible
 from couchapi.feeds import Page
@@ -28,6 +27,21 @@ NEWEST = 2**62
 """Where a descending feed starts: after every sequence number."""
 
 Filter = Callable[[Change, Found | None], bool]
+_PLAIN = DocumentQuery()
+
+
+class Candidate(NamedTuple):
+    """A row that a filter function has to judge: its leaves are asked about one by one."""
+
+    seq: int
+    head: bytes
+    leaves: Sequence[tuple[str, bytes]]
+    """(rev, JSON text of the document at it)."""
+    tail: bytes
+
+    def row(self, revs: Sequence[str]) -> bytes:
+        """Return the text of the row with those of its revisions that passed."""
+        return self.head + b",".join([b'{"rev":"%s"}' % rev.encode() for rev in revs]) + self.tail
 
 
 @dataclass(frozen=True)
@@ -57,6 +71,39 @@ class ChangesReader:
         pending = self._pending(connection, database, resting, limit, exhausted)
         return Page(rows, resting, exhausted, pending)
 
+    def candidates(self, connection: Sql, since: int, at_most: int) -> tuple[list[Candidate], Page]:
+        """Read changes that a filter function is asked about, and the page that they would make.
+
+        The page has no rows yet; it ends where the last change that was looked at stands.
+        """
+        database = databases.find(connection, self.db_name)
+        if database is None or database.epoch != self.epoch:
+            return [], Page([], since, exhausted=True, gone=True)
+        found = self._read(connection, database.id, since, at_most)
+        bodies = self._bodies(connection, database.id, found)
+        shown = [
+            self._candidate(connection, database, change, body)
+            for change in found
+            if (body := bodies.get(change.docid)) is not None and self._shows(change, body)
+        ]
+        exhausted = len(found) < at_most or self.query.doc_ids is not None
+        resting = self._resting(database, found[-1].seq if found else since, exhausted)
+        pending = 0 if exhausted or self.visible is not None else database.update_seq - resting
+        return shown, Page([], resting, exhausted, pending)
+
+    def _candidate(
+        self, connection: Sql, database: DatabaseRow, change: Change, found: Found
+    ) -> Candidate:
+        head, tail = self._head(database, change), self._tail(connection, change, found)
+        if self.query.style == "main_only" or found.leaf_count == 1:
+            text = reader.shown(connection, found, _PLAIN, reader.STUBS)
+            return Candidate(change.seq, head, ((found.rev, text),), tail)
+        opened = reader.opened_revisions(
+            connection, found, None, _PLAIN, reader.STUBS, self.visible
+        )
+        leaves = [(one.rev, one.text) for one in opened if isinstance(one, reader.Opened)]
+        return Candidate(change.seq, head, leaves, tail)
+
     def _resting(self, database: DatabaseRow, last: int, exhausted: bool) -> int:
         """Return where the next page begins: what was passed over and purged was seen too."""
         if self.query.descending:
@@ -78,7 +125,7 @@ class ChangesReader:
             if self._shows(change, body):
                 rows.append(self._row(connection, database, change, body))
         if self.query.seq_interval is not None:
-            rows = _thinned(rows, self.query.seq_interval)
+            rows = thinned(rows, self.query.seq_interval)
         return rows, last
 
     def _read(self, connection: Sql, database_id: int, since: int, size: int) -> Sequence[Change]:
@@ -113,17 +160,18 @@ class ChangesReader:
     def _row(
         self, connection: Sql, database: DatabaseRow, change: Change, found: Found | None
     ) -> bytes:
-        row = b'{"seq":"%d-%s","id":%s,"changes":[%s]' % (
-            change.seq,
-            database.epoch.encode(),
-            orjson.dumps(change.docid),
-            self._revs(connection, change, found),
-        )
-        if change.deleted:
-            row += b',"deleted":true'
+        revs = self._revs(connection, change, found)
+        return b"".join([self._head(database, change), revs, self._tail(connection, change, found)])
+
+    def _head(self, database: DatabaseRow, change: Change) -> bytes:
+        docid = orjson.dumps(change.docid)
+        return b'{"seq":"%d-%s","id":%s,"changes":[' % (change.seq, database.epoch.encode(), docid)
+
+    def _tail(self, connection: Sql, change: Change, found: Found | None) -> bytes:
+        tail = b'],"deleted":true' if change.deleted else b"]"
         if self.query.include_docs:
-            row += b',"doc":' + self._document(connection, found)
-        return row + b"}"
+            tail += b',"doc":' + self._document(connection, found)
+        return tail + b"}"
 
     def _document(self, connection: Sql, found: Found | None) -> bytes:
         if found is None:
@@ -164,7 +212,7 @@ class ChangesReader:
 def reader_of(
     db_name: str, epoch: str, query: ChangesQuery, visible: Visible | None
 ) -> ChangesReader:
-    """Return the reader of a feed; raises BadRequest for a filter that this hub does not know."""
+    """Return the reader of a feed, up to what a filter function says (feeds/filtered.py)."""
     passes, needs_body = _filter(query)
     if query.doc_ids is not None:
         # No id holds a NUL, and PostgreSQL does not even look for one.
@@ -181,15 +229,11 @@ def start(connection: Sql, db_name: str, query: ChangesQuery) -> tuple[int, str]
 
 
 def _filter(query: ChangesQuery) -> tuple[Filter | None, bool]:
-    if query.filter is None or query.filter == "_doc_ids":
-        return None, False
     if query.filter == "_design":
         return _is_design, False
     if query.filter == "_selector" and query.selector is not None:
         return partial(_matches, mango.compile(query.selector)), True
-    raise BadRequest(
-        "This hub has no filter functions. Use filter=_selector with a selector in the body."
-    )
+    return None, query.function is not None
 
 
 def _is_design(change: Change, found: Found | None) -> bool:
@@ -207,7 +251,7 @@ def _matches(
     return bool(matches(document))
 
 
-def _thinned(rows: list[bytes], interval: int) -> list[bytes]:
+def thinned(rows: list[bytes], interval: int) -> list[bytes]:
     """Leave only each `interval`th sequence and the last: they cost CouchDB much, us nothing."""
     return [
         row

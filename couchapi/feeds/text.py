@@ -11,6 +11,7 @@ from contextlib import aclosing
 
 import orjson
 
+from couchapi.core.errors import CouchError
 from couchapi.feeds import HEARTBEAT, Page
 
 Pages = AsyncGenerator[Page, None]
@@ -23,14 +24,18 @@ async def listed(pages: Pages, since: int, end: End) -> AsyncIterator[bytes]:
     yield b'{"results":[\n'
     separator, last, pending = b"", since, 0
     async with aclosing(pages):
-        async for page in pages:
-            if page is HEARTBEAT:
-                yield b"\n"
-                continue
-            last, pending = page.last, page.pending
-            if page.rows:
-                yield separator + b",\n".join(page.rows)
-                separator = b",\n"
+        try:
+            async for page in pages:
+                if page is HEARTBEAT:
+                    yield b"\n"
+                    continue
+                last, pending = page.last, page.pending
+                if page.rows:
+                    yield separator + b",\n".join(page.rows)
+                    separator = b",\n"
+        except CouchError as error:
+            yield _failed(error)
+            return
     yield b"\n],\n%s}\n" % end(last, pending)
 
 
@@ -39,13 +44,17 @@ async def lines(pages: Pages, since: int, end: End) -> AsyncIterator[bytes]:
     yield b""
     last, pending = since, 0
     async with aclosing(pages):
-        async for page in pages:
-            if page is HEARTBEAT:
-                yield b"\n"
-                continue
-            last, pending = page.last, page.pending
-            if page.rows:
-                yield b"\n".join(page.rows) + b"\n"
+        try:
+            async for page in pages:
+                if page is HEARTBEAT:
+                    yield b"\n"
+                    continue
+                last, pending = page.last, page.pending
+                if page.rows:
+                    yield b"\n".join(page.rows) + b"\n"
+        except CouchError as error:
+            yield _failed(error)
+            return
     yield b"{%s}\n" % end(last, pending)
 
 
@@ -58,6 +67,11 @@ async def events(pages: Pages) -> AsyncIterator[bytes]:
                 yield b"event: heartbeat\ndata: \n\n"
             elif page.rows:
                 yield b"".join([_event(row) for row in page.rows])
+
+
+def _failed(error: CouchError) -> bytes:
+    """Return what stands where an answer breaks off: after it, no reader takes it for whole."""
+    return b"\n%s\n" % orjson.dumps({"error": error.word, "reason": error.reason})
 
 
 def _event(row: bytes) -> bytes:

@@ -95,6 +95,9 @@ class Worker:
             logged = json.loads(host("logged", ""))
         except (self._quickjs.JSException, MemoryError) as error:
             return self._stopped(program, error)
+        except (TypeError, ValueError) as error:  # What came back is no text that can be read.
+            head = {"kind": "exception", "message": f"The engine cannot answer: {error}"}
+            return self._framed(head, "")
         if result[:1] == "\x19":
             kind, message = json.loads(result[1:])
             return self._framed({"kind": kind, "message": message, "log": logged}, "")

@@ -3,7 +3,8 @@
 //
 // Everything goes in and comes out as text.  JSON never holds a raw control character, so these
 // separate what is put together: \x1e documents, \x1d views, \x1f keys and values.  A view that
-// threw is \x18 and why; a call that failed is \x19 and why.
+// threw is \x18 and why; a call that failed is \x19 and why.  Long texts are joined, never added:
+// the host cannot read the ropes that adding makes.
 
 (function () {
   "use strict";
@@ -158,7 +159,9 @@
 
   const offered = {
     emit(key, value) {
-      emitted[emitted.length] = toText(key) + "\x1f" + toText(value);
+      const at = emitted.length;
+      emitted[at] = toText(key);
+      emitted[at + 1] = toText(value);
     },
     sum(values) {
       let total = 0;
@@ -206,7 +209,7 @@
       map(doc);
     } catch (error) {
       emitted = [];
-      return "\x18" + describe(error);
+      return join(["\x18", describe(error)], "");
     }
     const rows = join(emitted, "\x1f");
     emitted = [];
@@ -266,11 +269,9 @@
       done = [];
       for (let i = 0; i < docs.length; i++) {
         const doc = freezeAll(parse(docs[i]));
-        let rows = "";
-        for (let m = 0; m < maps.length; m++) {
-          rows += (m ? "\x1d" : "") + runMap(maps[m], doc);
-        }
-        done[i] = rows;
+        const rows = [];
+        for (let m = 0; m < maps.length; m++) rows[m] = runMap(maps[m], doc);
+        done[i] = join(rows, "\x1d");
       }
       return join(done, "\x1e");
     },
@@ -329,7 +330,8 @@
     } catch (error) {
       const failed = error instanceof CompilationError;
       const kind = failed ? "compilation" : "exception";
-      return "\x19" + stringify([kind, describe(failed ? error.message : error)]);
+      const why = describe(failed ? error.message : error);
+      return join(["\x19", stringify([kind, why])], "");
     }
   };
 })();

@@ -145,6 +145,19 @@ async def test_what_is_emitted_is_json(expression: str, value: Any) -> None:
     assert await emitted(f"doc => emit({expression})") == [(value, None)]
 
 
+@pytest.mark.parametrize("views_of_it", [1, 2])
+async def test_long_texts_come_whole(views_of_it: int) -> None:
+    long = "x" * 100_000
+    (rows,) = await mapped(views(*["doc => emit(doc.s, doc.s)"] * views_of_it), {"s": long})
+    assert rows == [[(long, long)]] * views_of_it
+    found = await failure("doc => { throw {why: 'y'.repeat(2000)} }")
+    assert found is not None
+    assert found.message.startswith('{"why":"yyy')
+    program = design(filters={"f": "doc => { throw {why: 'y'.repeat(2000)} }"})
+    with pytest.raises(FunctionFailed, match="yyy"):
+        await javascript.filter_documents(program, "f", [b"{}"], b"{}")
+
+
 async def test_a_document_cannot_be_changed_for_the_next_view() -> None:
     change = "function(doc) { doc.n = 2; doc.deep.x = 3; delete doc._id; emit(doc.n) }"
     seen = "doc => emit(doc._id, [doc.n, doc.deep.x])"

@@ -196,7 +196,7 @@ async def test_the_right_is_asked_for_between_the_pages_of_a_backlog(hub_identit
     async def never() -> bool:
         return False
 
-    def read(connection: sql.Sql, since: int, limit: int | None) -> Page:
+    async def read(since: int, limit: int | None) -> Page:
         return Page([b"row"], since + 1, exhausted=False)
 
     pages = feeds.follow("nothing", 0, Pace(live=False, limit=3), read, never)
