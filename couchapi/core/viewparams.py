@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from couchapi.core import params, sortkey
-from couchapi.core.errors import BadRequest, QueryParseError
+from couchapi.core.errors import BadRequest, BodyTooLarge, QueryParseError
 
 Position = tuple[bytes, str, int]
 """Sort key, document id, n (store/segments.py)."""
 
+MOST_KEYS = 50_000
+MOST_QUERIES = 1000
 _LAST_N = 2**31 - 1
 _BOTTOM: Position = (sortkey.MIN, "", 0)
 _TOP: Position = (b"\xff", "", 0)
@@ -82,6 +84,8 @@ class ViewQuery:
         queries = body.get("queries")
         if not isinstance(queries, list) or not all(isinstance(each, dict) for each in queries):
             raise BadRequest("`queries` member must be an array.")
+        if len(queries) > MOST_QUERIES:
+            raise BodyTooLarge(f"One request takes at most {MOST_QUERIES} queries.")
         return [cls.from_body(each, pairs) for each in queries]
 
     @classmethod
@@ -208,6 +212,8 @@ def _keys(asked: Mapping[str, Any]) -> tuple[Any, ...] | None:
         return None
     if not isinstance(keys, list):
         raise QueryParseError("`keys` must be an array of strings.")
+    if len(keys) > MOST_KEYS:
+        raise BodyTooLarge(f"One request takes at most {MOST_KEYS} keys.")
     if keys and any(name in asked for name in ("key", "startkey", "endkey")):
         raise QueryParseError("`keys` is incompatible with `key`, `start_key` and `end_key`")
     return tuple(keys)

@@ -63,12 +63,12 @@ class RowsQuery:
 
 
 class Place(NamedTuple):
-    """Where reading goes on: the ranges that are left, and how many rows to show.
+    """Where reading goes on: the ranges that are left, the next one last, and rows to show.
 
     `skip` are rows to pass over among those that the caller may see, `size` those of a page.
     """
 
-    ranges: Sequence[Span]
+    ranges: list[Span]
     skip: int
     left: int | None
     size: int
@@ -76,14 +76,15 @@ class Place(NamedTuple):
 
 async def text(asked: RowsQuery, end: bytes = b"\n") -> AsyncIterator[bytes]:
     """Give the JSON text of a view's rows."""
-    members = await sql.scan(partial(_head, asked))
+    members, rows, place = await sql.scan(partial(_first, asked))
     separator = orjson.dumps(members)[:-1] + b',"rows":[\n'
-    place = await sql.scan(partial(_start, asked))
-    while place.ranges and place.left != 0:
-        rows, place = await sql.scan(partial(_page, asked, place))
+    while True:
         if rows:
             yield separator + b",\n".join(rows)
             separator = b",\n"
+        if not place.ranges or place.left == 0:
+            break
+        rows, place = await sql.scan(partial(_page, asked, place))
     yield (separator if separator != b",\n" else b"") + b"\n]}" + end
 
 
@@ -110,6 +111,12 @@ def seen(asked: RowsQuery, connection: sql.Sql, rows: Sequence[Row]) -> Sequence
         if one.seq <= index.seq and not one.deleted and asked.visible(one.docid, one.rev, one.body)
     }
     return [row for row in rows if row[1] in shown]
+
+
+def _first(asked: RowsQuery, connection: sql.Sql) -> tuple[dict[str, Any], list[bytes], Place]:
+    """Read what stands before the rows, and the first of them: most answers are no longer."""
+    members = _head(asked, connection)
+    return members, *_page(asked, _start(asked, connection), connection)
 
 
 def _head(asked: RowsQuery, connection: sql.Sql) -> dict[str, Any]:
@@ -148,14 +155,15 @@ def _count_seen(asked: RowsQuery, connection: sql.Sql) -> int:
 
 def _start(asked: RowsQuery, connection: sql.Sql) -> Place:
     """Return where reading begins; rows that are only passed over are counted, not read."""
-    spans = [Span(*each) for each in asked.query.ranges()]
+    spans = [Span(*each) for each in reversed(asked.query.ranges())]
     skip = asked.query.skip
     size = _PAGE if not asked.query.include_docs else min(_PAGE, _WITH_DOCUMENTS)
     if asked.visible is not None:
         return Place(spans, skip, asked.query.limit, size)
     while spans and skip:
-        rest, skip = _passed_over(asked, connection, spans[0], skip)
-        spans[:1] = [] if rest is None else [rest]
+        rest, skip = _passed_over(asked, connection, spans.pop(), skip)
+        if rest is not None:
+            spans.append(rest)
     return Place(spans, 0, asked.query.limit, size)
 
 
@@ -184,21 +192,23 @@ def following(span: Span, last: Row, *, descending: bool) -> Span:
 
 def _page(asked: RowsQuery, place: Place, connection: sql.Sql) -> tuple[list[bytes], Place]:
     """Return some rows, and where reading goes on."""
-    ranges, skip, left, most = list(place.ranges), *place[1:]
+    ranges, skip, left, most = place
     chosen: list[Row] = []
+    size_read = 0
     for _ in range(_PAGE):  # Of many keys, each may have no row at all.
-        if not ranges or len(chosen) >= most or left == 0:
+        if not ranges or len(chosen) >= most or left == 0 or size_read >= indexes.PAGE_BYTES:
             break
         size = most if left is None or asked.visible is not None else min(most, left)
-        read, whole = asked.page(connection, ranges[0], size)
+        span = ranges.pop()
+        read, whole = asked.page(connection, span, size)
         found = seen(asked, connection, read)
         taken = found[skip:][:left]
         skip = max(0, skip - len(found))
         left = None if left is None else left - len(taken)
         chosen += taken
-        ranges[:1] = [] if whole else _rest(asked, ranges[0], read)
-        if sum([len(row[4]) for row in read]) >= indexes.PAGE_BYTES:
-            break
+        if not whole:
+            ranges.append(following(span, read[-1], descending=asked.query.descending))
+        size_read += sum([len(row[4]) for row in read])
     rendered = _rendered(asked, connection, chosen)
     return rendered, Place(ranges, skip, left, _next_size(asked, most, rendered))
 
@@ -209,10 +219,6 @@ def _next_size(asked: RowsQuery, size: int, rendered: Sequence[bytes]) -> int:
         return size
     fitting = size * indexes.PAGE_BYTES // (1 + sum(map(len, rendered)))
     return max(1, min(_PAGE, 4 * size, fitting))
-
-
-def _rest(asked: RowsQuery, span: Span, read: Sequence[Row]) -> list[Span]:
-    return [following(span, read[-1], descending=asked.query.descending)]
 
 
 def _rendered(asked: RowsQuery, connection: sql.Sql, rows: Sequence[Row]) -> list[bytes]:

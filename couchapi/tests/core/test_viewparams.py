@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from couchapi.core import sortkey
-from couchapi.core.errors import BadRequest, QueryParseError
+from couchapi.core.errors import BadRequest, BodyTooLarge, QueryParseError
 from couchapi.core.viewparams import ViewQuery
 
 
@@ -151,6 +151,14 @@ def test_a_body_goes_before_the_url_and_several_questions_share_it() -> None:
     for body in ({}, {"queries": 1}, {"queries": [1]}):
         with pytest.raises(BadRequest, match="`queries` member must be an array."):
             ViewQuery.many_from_body(body)
+
+
+def test_a_request_holds_only_so_many_keys_and_questions() -> None:
+    assert len(ViewQuery.from_body({"keys": [1] * 50_000}).keys or ()) == 50_000
+    with pytest.raises(BodyTooLarge):
+        ViewQuery.from_body({"keys": [1] * 50_001})
+    with pytest.raises(BodyTooLarge):
+        ViewQuery.many_from_body({"queries": [{}] * 1001})
 
 
 # -- ranges ----------------------------------------------------------------------------------------
