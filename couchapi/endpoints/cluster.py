@@ -13,7 +13,7 @@ from django.http.response import HttpResponseBase
 
 from couchapi import renderers
 from couchapi.core.errors import NotFound
-from couchapi.endpoints.base import OWNER, Endpoint
+from couchapi.endpoints.base import OWNER, Endpoint, Handler
 
 NODE = "nonode@nohost"
 _NAMES = ("_local", NODE)
@@ -63,6 +63,12 @@ class Config(Endpoint):
     """`GET /_node/_local/_config`, a section of it, or one value."""
 
     rights = {"GET": OWNER}
+
+    def handler(self, method: str) -> Handler:
+        """Take a write for one to nothing: this configuration is not there to be changed."""
+        if method in ("PUT", "DELETE"):
+            raise NotFound
+        return super().handler(method)
 
     async def get(
         self, request: Any, node: str, section: str = "", key: str = ""

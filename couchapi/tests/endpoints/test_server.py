@@ -138,9 +138,11 @@ async def test_the_configuration_can_be_read_in_parts_and_not_written(owner: Any
     assert (await owner.get(f"{path}/nothing")).status == 404
     assert (await owner.get("/_node/_local/_config/nothing")).json() == {}
     assert (await owner.get("/_node/elsewhere/_config")).status == 404
-    refused = await owner.put(f"{path}/enable_cors", b'"false"')
-    assert refused.status == 405
-    assert refused.headers["allow"] == "GET, HEAD"
+    for refused in (
+        await owner.put(f"{path}/enable_cors", b'"false"'),
+        await owner.delete(f"{path}/enable_cors"),
+    ):
+        assert (refused.status, refused.json()["error"]) == (404, "not_found")
 
 
 async def test_what_tools_ask_of_a_cluster_is_answered(owner: Any) -> None:
@@ -191,3 +193,14 @@ async def test_head_has_the_headers_of_get(owner: Any, database: str) -> None:
 
 async def test_jsonp_is_not_served(owner: Any) -> None:
     assert (await owner.get("/_all_dbs", callback="steal")).status == 404
+
+
+@pytest.mark.parametrize("path", ["/_all_dbs", "/_dbs_info", "/_db_updates"])
+async def test_a_stranger_is_refused_where_somebody_without_grants_sees_nothing(
+    api: Any, path: str
+) -> None:
+    assert (await api.stranger().get(path)).status == 403
+    assert (await api.anonymous.get(path)).status == 401
+    known = await sync_to_async(api.principal)()
+    answer = await known.get(path)
+    assert (answer.status, b"db" in answer.body) == (200, False)
