@@ -62,6 +62,12 @@ def test_a_hub_serves_from_it_and_survives_its_restart(
         assert made.status_code == 201, made.text
         found = owner.get("/shelf/ä").json()
         assert (found["text"], found["_rev"]) == ("\u0000", made.json()["rev"])
+        content = bytes(range(256)) * 6000
+        kept = owner.put("/shelf/ä/file", params={"rev": found["_rev"]}, content=content)
+        assert kept.status_code == 201, kept.text
+        assert owner.get("/shelf/ä/file").content == content
+        assert not (hub.data / "attachments").exists()
+        found = owner.get("/shelf/ä").json()
         assert _shown_while_waiting(hub) == "b"
         assert not (hub.data / "hub.sqlite3").exists()
 

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,14 @@ import pytest
 from acl import sql
 from couchapi import tasks
 from couchapi.core.attached import Attached
-from couchapi.core.errors import ContentMissing, StorageFull
+from couchapi.core.errors import ContentMissing, NotFound, StorageFull
+from couchapi.core.incoming import Inline
 from couchapi.store import attachments, contents
 from couchapi.store.contents import Blob, Contents
 from couchapi.store.contents.files import Files
 from couchapi.store.contents.rows import Rows
+from couchapi.store.writes import Write
+from couchapi.tests.store.conftest import Shelf
 
 _numbers = itertools.count(10**9)
 
@@ -224,6 +228,25 @@ def test_an_upload_that_was_marked_as_gone_is_not_adopted_though_its_bytes_are_h
     with pytest.raises(ContentMissing):
         sql.write_sync(partial(attachments.adopt, given=[one], document_id=1))
     tasks.remove_contents(0)
+
+
+def test_attachments_of_an_older_hub_are_counted_once(shelf: Shelf) -> None:
+    step = import_module("couchapi.migrations.0004_contents").Migration.operations[-1].sql
+    content = Inline(b"x" * 100, "text/plain", None)
+    shelf.write(Write("a", None, False, b"{}", None, {"t": content}))
+
+    this = f"WHERE name = '{shelf.name}'"
+
+    def count(connection: sql.Sql) -> None:
+        connection.execute(f"UPDATE couchapi_database SET body_size = 2 {this}")
+        connection.execute(step)
+        row = connection.one(f"SELECT body_size FROM couchapi_database {this}")
+        assert row == (102,)
+        raise NotFound  # Other tests' databases count theirs already.
+
+    with pytest.raises(NotFound):
+        sql.write_sync(count)
+    assert shelf.row().body_size == 102
 
 
 def test_housekeeping_that_was_cut_off_goes_on(new_blob: Callable[..., Blob]) -> None:
