@@ -6,6 +6,7 @@ read.  A gzip bomb is counted as it unpacks (design/couch-api.md, "gzip request 
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections.abc import AsyncIterator
 from typing import Any
@@ -15,12 +16,20 @@ from django.conf import settings
 from couchapi.core import docjson
 from couchapi.core.errors import BadContentType, BadRequest, BodyTooLarge
 
+SECONDS_TRUSTED = 4.0
+"""How long an answer about the caller's rights is relied on."""
+
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 _UNPACKED_AT_ONCE = 256 * 1024
 
 
 async def pieces(request: Any, limit: int | None = None) -> AsyncIterator[bytes]:
-    """Give the body as it comes, unpacked; raises BodyTooLarge past `limit` bytes."""
+    """Give the body as it comes, unpacked; raises BodyTooLarge past `limit` bytes.
+
+    A client may take hours to send it: then it is asked again whether the client may.
+    """
+    clock = asyncio.get_running_loop().time
+    began = clock()
     encoding = (request.header(b"content-encoding") or "identity").lower()
     if encoding not in ("identity", "gzip"):
         raise BadContentType(f"Content-Encoding {encoding} is not known. Send gzip or none.")
@@ -31,6 +40,8 @@ async def pieces(request: Any, limit: int | None = None) -> AsyncIterator[bytes]
             if limit < 0:
                 raise BodyTooLarge
         yield piece
+    if clock() - began > SECONDS_TRUSTED:
+        await request.admit_again()
 
 
 async def whole(request: Any) -> bytes:

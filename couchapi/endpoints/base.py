@@ -7,16 +7,19 @@ document (design/performance.md, "Where the difference comes from").
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, ClassVar
 
-from django.http import HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.views import APIView
 
-from acl.core.errors import HubError
+from acl.core.errors import AccessError, Forbidden, HubError
 from acl.core.policy import Right
-from couchapi import exceptions
+from couchapi import exceptions, parsers
 from couchapi.core import visibility
 from couchapi.core.errors import MethodNotAllowed
 from couchapi.core.visibility import Visible
@@ -61,9 +64,24 @@ class Endpoint(APIView):
         handler = self.handler(request.method)
         for authentication in self.authentication_classes:
             request.caller = await authentication().identify(request)
+        await self._admit(request)
+        request.admit_again = partial(self._admit_again, request)
+        response = await handler(request, **kwargs)
+        if isinstance(response, StreamingHttpResponse):
+            parts: Any = response._iterator  # type: ignore[attr-defined]
+            response.streaming_content = _while_allowed(request, parts)
+        return response
+
+    async def _admit(self, request: Any) -> None:
         for permission in self.permission_classes:
             await permission().admit(request, self)
-        return await handler(request, **kwargs)
+
+    async def _admit_again(self, request: Any) -> None:
+        """Raise AccessError where the caller may no longer do what it began."""
+        began_with = request.permit
+        await self._admit(request)
+        if request.permit.selectors != began_with.selectors:
+            raise Forbidden
 
     def handler(self, method: str) -> Handler:
         """Return what answers `method`; raises MethodNotAllowed."""
@@ -100,6 +118,24 @@ class Endpoint(APIView):
         if asked:
             response.headers["Access-Control-Allow-Headers"] = asked
         return response
+
+
+async def _while_allowed(request: Any, parts: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    """Give the parts of an answer that a slow reader may take hours to read.
+
+    It is cut where the caller's right is gone, so that nobody takes it for the whole.
+    """
+    clock = asyncio.get_running_loop().time
+    checked = clock()
+    async with contextlib.aclosing(parts):
+        async for part in parts:
+            yield part
+            if clock() - checked > parsers.SECONDS_TRUSTED:
+                checked = clock()
+                try:
+                    await request.admit_again()
+                except AccessError:
+                    raise asyncio.CancelledError from None
 
 
 def _for_pages(request: Any, response: HttpResponseBase) -> HttpResponseBase:
