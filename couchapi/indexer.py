@@ -26,7 +26,7 @@ from couchapi.store.indexes import Entry, Fault, IndexState, Outdated
 
 _log = logging.getLogger(__name__)
 
-BATCH = 500
+BATCH = 1000
 BATCH_BYTES = 4_000_000
 
 
@@ -35,6 +35,7 @@ class Source(NamedTuple):
 
     docid: str
     text: bytes
+    seq: int = 0
 
 
 class Mapped(NamedTuple):
@@ -46,7 +47,10 @@ class Mapped(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """How the rows of an index are made: `map` returns what it made of each document."""
+    """How the rows of an index are made: `map` returns what it made of each document.
+
+    It may leave out documents at the end, but not the first: they are asked for again.
+    """
 
     map: Callable[[Sequence[Source]], Awaitable[Sequence[Mapped]]]
     include_design: bool = False
@@ -113,13 +117,15 @@ class _Build:
             caught_up = False
             while not caught_up:
                 batch = await (ahead or _load(self.state, self._plan))
-                ahead, caught_up = None, batch.caught_up
-                if not caught_up:
+                ahead = None
+                if not batch.caught_up:
                     ahead = self.loop.create_task(_load(batch.after, self._plan))
-                self.state = await _save(batch, await _mapped(batch, self._plan))
+                mapped, done = await _mapped(batch, self._plan)
+                self.state = await _save(done, mapped)
+                caught_up = done.caught_up
                 self._move()
                 if ahead is not None and self.state[4:6] != batch.after[4:6]:
-                    ahead.cancel()  # Another process is building too.
+                    ahead.cancel()  # Part of it was left out, or another process is building too.
                     ahead = None
         finally:
             if ahead is not None:
@@ -147,12 +153,13 @@ def _build(index: IndexState, plan: Plan) -> _Build:
 
 
 class _Batch(NamedTuple):
-    """What is indexed next, from `index` on; `sources` are those of `docids` that are mapped."""
+    """What is indexed next, from `index` on; `sources` are those that are mapped."""
 
     index: IndexState
     seq: int
     purge_seq: int
-    docids: list[str]
+    changed: list[tuple[int, str]]
+    purged: list[str]
     sources: list[Source]
     caught_up: bool
 
@@ -160,6 +167,11 @@ class _Batch(NamedTuple):
     def after(self) -> IndexState:
         """The index when this is in it."""
         return self.index._replace(seq=self.seq, purge_seq=self.purge_seq)
+
+    def until(self, seq: int) -> _Batch:
+        """Return the part of it that ends with one document."""
+        changed = [one for one in self.changed if one[0] <= seq]
+        return self._replace(seq=seq, changed=changed, caught_up=False)
 
 
 async def _load(index: IndexState, plan: Plan) -> _Batch:
@@ -170,16 +182,19 @@ async def _load(index: IndexState, plan: Plan) -> _Batch:
         raise IndexGone from None
 
 
-async def _mapped(batch: _Batch, plan: Plan) -> Mapped:
-    """Return the rows of all documents of a batch, and the last fault."""
+async def _mapped(batch: _Batch, plan: Plan) -> tuple[Mapped, _Batch]:
+    """Return the rows of all documents of a batch with the last fault, and what was mapped."""
     entries: list[Entry] = []
     fault = None
-    for made in await plan.map(batch.sources) if batch.sources else ():
+    results = await plan.map(batch.sources) if batch.sources else ()
+    if len(results) < len(batch.sources):
+        batch = batch.until(batch.sources[len(results) - 1].seq)
+    for made in results:
         entries += made.entries
         if made.fault is not None:
             fault = made.fault
             _log.warning("%s was not indexed: %s, %s", fault.docid, fault.kind, fault.message)
-    return Mapped(entries, fault)
+    return Mapped(entries, fault), batch
 
 
 async def _save(batch: _Batch, mapped: Mapped) -> IndexState:
@@ -192,8 +207,9 @@ async def _save(batch: _Batch, mapped: Mapped) -> IndexState:
 
 def _store(connection: sql.Sql, batch: _Batch, mapped: Mapped) -> IndexState | None:
     """Store the batch, unless another process was faster; return the index as it is then."""
-    before, seq, purge_seq, docids, *_ = batch
+    before, seq, purge_seq, changed, purged, *_ = batch
     if (seq, purge_seq) != before[4:6]:
+        docids = [docid for _, docid in changed] + purged
         indexes.store(connection, before, seq, purge_seq, docids, *mapped)
     return indexes.get(connection, before.id)
 
@@ -203,13 +219,15 @@ def _read(connection: sql.Sql, index: IndexState, plan: Plan) -> _Batch:
     if database is None:
         raise IndexGone
     found, all_read = documents.changed(connection, database.id, index.seq, BATCH, BATCH_BYTES)
-    docids = [one.docid for one in found]
-    docids += indexes.purged_since(connection, index, database.purge_seq)
+    changed = [(one.seq, one.docid) for one in found]
+    purged = indexes.purged_since(connection, index, database.purge_seq)
     seq = database.update_seq if all_read else found[-1].seq
     sources = [
-        Source(one.docid, _text(connection, one, plan)) for one in found if _is_mapped(one, plan)
+        Source(one.docid, _text(connection, one, plan), one.seq)
+        for one in found
+        if _is_mapped(one, plan)
     ]
-    return _Batch(index, seq, database.purge_seq, docids, sources, all_read)
+    return _Batch(index, seq, database.purge_seq, changed, purged, sources, all_read)
 
 
 def _is_mapped(found: Found, plan: Plan) -> bool:

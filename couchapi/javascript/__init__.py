@@ -49,6 +49,8 @@ _PARTS = "\x1f"
 _THREW = "\x18"
 _BATCH = 200
 _BATCH_BYTES = 1_000_000
+_MOST_OUTPUT = 4_000_000
+"""Letters that the views may emit before what they emitted has to be stored."""
 
 
 _STOPPED = {
@@ -76,12 +78,17 @@ async def map_documents(program: Program, documents: Sequence[bytes]) -> list[Em
     """Run every map function on every document, and return for each what each view emitted.
 
     A document whose functions run out of time or memory is a Failure; a function that throws has
-    no rows, as in CouchDB.  Raises CompilationError when any function cannot be compiled.
+    no rows, as in CouchDB.  Documents at the end are left out where those before them emitted
+    very much: ask again for these.  Raises CompilationError when any function cannot be compiled.
     """
     mapped: list[Emitted | Failure] = []
+    size = 0
     for batch in _batches(documents):
         texts = await _run(partial(_each, program=program, name="map", head=b"", documents=batch))
         mapped += [one if isinstance(one, Failure) else _emitted(one) for one in texts]
+        size += _length(texts)
+        if size >= _MOST_OUTPUT:
+            break
     return mapped
 
 
@@ -190,10 +197,11 @@ def _each(
 ) -> list[str | Failure]:
     """Return what a call makes of each document; one that cannot be done is a Failure.
 
+    Ends early when there is very much of it.
     Raises what `_checked` raises for a call that did not get as far as a document.
     """
     results: list[str | Failure] = []
-    while left := documents[len(results) :]:
+    while (left := documents[len(results) :]) and _length(results) < _MOST_OUTPUT:
         answer = worker.call(program, name, head + _joined(left))
         if answer.kind in ("", "timeout", "memory"):
             results += _done(answer, len(left))
@@ -201,11 +209,18 @@ def _each(
             _checked(answer)
         elif len(left) > 1:  # Only smaller batches can tell which one it was.
             for part in (left[: len(left) // 2], left[len(left) // 2 :]):
-                results += _each(worker, program, name, head, part)
+                done = _each(worker, program, name, head, part)
+                results += done
+                if len(done) < len(part):
+                    break
             return results
         else:
             results.append(Failure(answer.kind, _STOPPED[answer.kind]))
     return results
+
+
+def _length(results: Sequence[str | Failure]) -> int:
+    return sum([len(one) for one in results if isinstance(one, str)])
 
 
 def _done(answer: Answer, asked: int) -> list[str | Failure]:

@@ -168,6 +168,25 @@ async def test_a_map_function_sees_conflicts_and_the_sequence_where_it_wants_it(
     assert texts["other"]["_local_seq"] == 3
 
 
+async def test_a_batch_of_which_only_a_part_was_mapped_is_gone_on_with(shelf: Shelf) -> None:
+    asked: list[int] = []
+
+    async def two_at_most(sources: Sequence[Source]) -> list[Mapped]:
+        asked.append(len(sources))
+        return (await _map(sources))[:2]
+
+    revs = {docid: shelf.put(docid, b'{"keys":[1]}') for docid in "abcde"}
+    index = await _update(shelf, _make(shelf), Plan(two_at_most))
+    assert asked == [5, 3, 1]
+    assert _ids(index) == list("abcde")
+    asked.clear()
+    for docid, rev in revs.items():
+        shelf.put(docid, b'{"keys":[2]}', rev, deleted=docid in "ad")
+    index = await _update(shelf, index, Plan(two_at_most))
+    assert asked == [3, 1]
+    assert _found(index) == [(docid, 0, 2, 0) for docid in "bce"]
+
+
 async def test_several_who_wait_share_one_build(shelf: Shelf) -> None:
     begun, may_go = asyncio.Event(), asyncio.Event()
     calls = 0
@@ -209,7 +228,8 @@ async def test_what_goes_wrong_reaches_all_who_wait_and_the_next_try_begins_anew
 async def test_another_process_may_build_the_same_index(shelf: Shelf) -> None:
     async def overtaken(sources: Sequence[Source]) -> list[Mapped]:
         batch = await indexer._load(_state(index), PLAN)
-        await indexer._save(batch, await indexer._mapped(batch, PLAN))
+        mapped, done = await indexer._mapped(batch, PLAN)
+        await indexer._save(done, mapped)
         return await _map(sources)
 
     shelf.put("a", b'{"keys":[1,1]}')

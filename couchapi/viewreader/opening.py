@@ -121,7 +121,8 @@ async def _map(program: Program, maps: Sequence[int], sources: Sequence[Source])
     """Run the map functions of a design document on these documents."""
     results = await javascript.map_documents(program, [source.text for source in sources])
     return [
-        _mapped(source.docid, maps, result) for source, result in zip(sources, results, strict=True)
+        _mapped(source.docid, maps, result)
+        for source, result in zip(sources, results, strict=False)
     ]
 
 

@@ -10,7 +10,7 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from acl import sql, store
-from couchapi import tasks
+from couchapi import javascript, tasks
 from couchapi.store import databases, indexes
 from couchapi.tests.endpoints.tenviews import VIEWS, Ask, ask, ids_of, ten, write
 from couchapi.viewreader import groups, rows
@@ -62,6 +62,27 @@ async def test_a_document_that_cannot_be_mapped_does_not_stop_the_index(
     assert [row["id"] for row in answer["rows"]] == ["a", "c"]
     state = (await _indexes(database))[0]
     assert '"id":"b"' in state.last_error
+
+
+async def test_documents_that_emit_very_much_are_stored_few_at_a_time(
+    owner: Any, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[int] = []
+    store_batch = indexes.store
+
+    def noting(connection: Any, index: Any, seq: int, *rest: Any) -> bool:
+        batches.append(len(rest[2]))
+        return store_batch(connection, index, seq, *rest)
+
+    monkeypatch.setattr(indexes, "store", noting)
+    monkeypatch.setattr(javascript, "_BATCH", 2)
+    monkeypatch.setattr(javascript, "_MOST_OUTPUT", 500)
+    await write(owner, database, range(9))
+    source = "function (doc) { for (var n = 0; n < 10; n++) emit(n, 'x'.repeat(20)); }"
+    await owner.put(f"{database}/_design/d", {"views": {"v": {"map": source}}})
+    answer = await owner.get(f"{database}/_design/d/_view/v", limit=0)
+    assert answer.json()["total_rows"] == 90
+    assert batches == [40, 40, 10]
 
 
 async def test_options_choose_what_a_map_function_sees(owner: Any, database: str) -> None:
