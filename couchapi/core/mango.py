@@ -5,9 +5,9 @@ answers show it: a condition on a field that the document lacks never matches, n
 only `$exists: false` asks for absence.  So `{"$not": {"a": 1}}` matches where `a` is there and
 differs.  Inside `$elemMatch`, `$allMatch` and `$keyMapMatch` negation is plain.
 
-For grants this is the safe side: a document without the field stays hidden.  Strings are compared
-by code point (CouchDB: ICU), and `$regex` is RE2 (CouchDB: PCRE), so that a selector costs linear
-time whoever wrote it.
+For grants this is the safe side: a document without the field stays hidden.  Strings are in the
+order of views, ICU's, so that an index and the selector agree; they are equal when they are the
+same text.  `$regex` is RE2 (CouchDB: PCRE), so that a selector costs linear time whoever wrote it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import orjson
 import re2  # type: ignore[import-untyped]
 
-from couchapi.core import collate
+from couchapi.core import collate, sortkey
 from couchapi.core.errors import BadRequest
 
 Matcher = Callable[[Any], bool]
@@ -231,13 +231,14 @@ def _not_equal(name: str, argument: Any) -> Test:
 
 
 def _ordered(name: str, argument: Any) -> Test:
+    compare, strings = collate.compare, sortkey.compare_strings
     if name == "$lt":
-        return lambda value: collate.compare(value, argument) < 0
+        return lambda value: compare(value, argument, strings) < 0
     if name == "$lte":
-        return lambda value: collate.compare(value, argument) <= 0
+        return lambda value: compare(value, argument, strings) <= 0
     if name == "$gt":
-        return lambda value: collate.compare(value, argument) > 0
-    return lambda value: collate.compare(value, argument) >= 0
+        return lambda value: compare(value, argument, strings) > 0
+    return lambda value: compare(value, argument, strings) >= 0
 
 
 def _in(name: str, argument: Any) -> Test:

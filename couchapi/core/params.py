@@ -253,13 +253,6 @@ class ChangesQuery:
     doc_ids: tuple[str, ...] | None = None
     selector: Mapping[str, Any] | None = None
 
-    @property
-    def function(self) -> str | None:
-        """The `ddoc/name` of the function that filters, where one does."""
-        if self.filter == "_view":
-            return self.view
-        return None if self.filter is None or self.filter.startswith("_") else self.filter
-
     @classmethod
     def from_query(
         cls,

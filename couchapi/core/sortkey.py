@@ -42,6 +42,12 @@ def encode(value: Any) -> bytes:
     return b"".join(out)
 
 
+def compare_strings(left: str, right: str) -> int:
+    """Return less than, equal to or greater than 0, as `left` is to `right` in ICU's order."""
+    order: int = _collator.compare(left, right)
+    return order
+
+
 def after(key: bytes) -> bytes:
     """Return the bound just above one key: below it are this key and all before it."""
     return key + _END

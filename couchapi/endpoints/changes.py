@@ -16,7 +16,7 @@ from couchapi.core import etags, sequence, told
 from couchapi.core.params import ChangesQuery
 from couchapi.endpoints.base import READ, Endpoint, visible_to
 from couchapi.feeds import Pace, filtered, text
-from couchapi.feeds.changes import reader_of, start
+from couchapi.feeds.changes import function_of, reader_of, start
 from couchapi.feeds.text import End, Pages
 from couchapi.permissions import AllowedOrigin
 from couchapi.store import databases
@@ -60,7 +60,7 @@ async def _source(
     request: Any, db_name: str, epoch: str, query: ChangesQuery, since: int
 ) -> feeds.Source:
     read = reader_of(db_name, epoch, query, visible_to(request))
-    if query.function is None:
+    if function_of(query) is None:
         return feeds.scanned(read)
     function = await sql.scan(partial(filtered.find, db_name=db_name, query=query))
     asked = await sql.scan(partial(_request_object, request=request, db_name=db_name))

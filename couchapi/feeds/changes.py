@@ -221,6 +221,13 @@ def reader_of(
     return ChangesReader(db_name, epoch, query, visible, passes, reads_bodies)
 
 
+def function_of(query: ChangesQuery) -> str | None:
+    """Return the `ddoc/name` of the function that filters, None where none does."""
+    if query.filter == "_view":
+        return query.view
+    return None if query.filter is None or query.filter.startswith("_") else query.filter
+
+
 def start(connection: Sql, db_name: str, query: ChangesQuery) -> tuple[int, str]:
     """Return where the feed starts and the epoch of its sequences; raises DatabaseMissing."""
     database = databases.get(connection, db_name)
@@ -233,7 +240,7 @@ def _filter(query: ChangesQuery) -> tuple[Filter | None, bool]:
         return _is_design, False
     if query.filter == "_selector" and query.selector is not None:
         return partial(_matches, mango.compile(query.selector)), True
-    return None, query.function is not None
+    return None, function_of(query) is not None
 
 
 def _is_design(change: Change, found: Found | None) -> bool:

@@ -19,7 +19,7 @@ from couchapi import javascript
 from couchapi.core.errors import FunctionFailed, NotFound
 from couchapi.core.params import ChangesQuery
 from couchapi.feeds import Page, Source
-from couchapi.feeds.changes import Candidate, ChangesReader, thinned
+from couchapi.feeds.changes import Candidate, ChangesReader, function_of, thinned
 from couchapi.javascript import Program
 from couchapi.store import databases, documents
 
@@ -44,7 +44,7 @@ class Function:
 def find(connection: sql.Sql, db_name: str, query: ChangesQuery) -> Function:
     """Return the function that the query names; raises NotFound."""
     database = databases.get(connection, db_name)
-    ddoc, _, name = (query.function or "").partition("/")
+    ddoc, _, name = (function_of(query) or "").partition("/")
     design = documents.find(connection, db_name, f"_design/{ddoc}")
     if design.deleted:
         raise NotFound("deleted")

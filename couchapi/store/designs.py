@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import orjson
 
 from acl.sql import Sql
-from couchapi.core import mapreduce
+from couchapi.core import mangoindex, mapreduce
+from couchapi.core.mangoindex import Index
+from couchapi.core.visibility import Visible
 from couchapi.store import databases, documents, indexes
 from couchapi.store.documents import Found, Range
 
@@ -26,5 +28,19 @@ def each(sql: Sql, database_id: int) -> Iterator[Found]:
 def forget_unused(sql: Sql, db_name: str) -> int:
     """Take the indexes of views that are defined no more out of use; return how many."""
     database = databases.get(sql, db_name)
-    used = {mapreduce.group(orjson.loads(found.body)).signature for found in each(sql, database.id)}
-    return indexes.forget_all(sql, database.id, used, language="javascript")
+    used = set()
+    for found in each(sql, database.id):
+        design = orjson.loads(found.body)
+        used.add(mapreduce.group(design).signature)
+        used |= {index.signature for index in mangoindex.of_design(found.docid, design)}
+    return indexes.forget_all(sql, database.id, used)
+
+
+def mango_indexes(sql: Sql, database_id: int, visible: Visible | None = None) -> list[Index]:
+    """Return the Mango indexes of a database, as far as the caller may see what defines them."""
+    return [
+        index
+        for found in each(sql, database_id)
+        if visible is None or visible(found.docid, found.rev, found.body)
+        for index in mangoindex.of_design(found.docid, orjson.loads(found.body))
+    ]

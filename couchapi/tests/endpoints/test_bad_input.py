@@ -127,7 +127,7 @@ async def test_a_bad_batch_is_refused(owner: Any, database: str, body: Any) -> N
         ("/_changes", {"feed": "sometimes"}),
         ("/_changes", {"style": "odd"}),
         ("/_changes", {"heartbeat": "-5"}),
-        ("/_changes", {"filter": "no/such"}),
+        ("/_changes", {"filter": "no"}),
         ("/_changes", {"seq_interval": "0"}),
         ("/a", {"rev": "foo"}),
         ("/a", {"rev": "1-"}),

@@ -49,6 +49,8 @@ DESIGN = "<db:db_name>/<design:docid>"
 LOCAL = "<db:db_name>/<local:docid>"
 VIEW = f"{DESIGN}/_view/<view:name>"
 VIEW_PATH = "/db/_design/d/_view/v"
+INDEX_IN = "<design:docid>"
+INDEX_PATH = "/db/_index/_design/m/json/i"
 DB = "<anydb:db_name>"
 REV = "1-" + "a" * 32
 
@@ -145,6 +147,16 @@ TABLE: dict[tuple[str, str], Row] = {
     (_database("_bulk_docs"), "POST"): Row("W", {"docs": [{}]}),
     (_database("_bulk_get"), "POST"): Row("R", {"docs": [{"id": "d"}]}),
     (_database("_revs_diff"), "POST"): Row("R|W", {"d": [REV]}),
+    (_database("_find"), "POST"): Row("R", {"selector": {}}),
+    (_database("_explain"), "POST"): Row("R", {"selector": {}}),
+    (_database("_index"), "GET"): Row("R"),
+    (_database("_index"), "HEAD"): Row("R"),
+    (_database("_index"), "POST"): Row("W", {"index": {"fields": ["a"]}}),
+    (_database("_index/_bulk_delete"), "POST"): Row("W", {"docids": []}),
+    (_database(f"_index/{INDEX_IN}/json/<view:name>"), "DELETE"): Row("W", path=INDEX_PATH),
+    (_database("_index/<docid:docid>/json/<view:name>"), "DELETE"): Row(
+        "W", path="/db/_index/m/json/i"
+    ),
     (_database("_missing_revs"), "POST"): Row("R|W", {"d": [REV]}),
     **_listing("_changes", "R"),
     **_listing("_all_docs", "R"),
@@ -202,6 +214,8 @@ async def place(
     kind = request.param
     rev = await _fill(api.owner, f"{database}/d")
     design_rev = await _fill(api.owner, f"{database}/_design/d")
+    index = {"index": {"fields": ["x"]}, "ddoc": "m", "name": "i"}
+    await api.owner.post(f"{database}/_index", index)
     caller = await _caller(api, people, kind)
     await sync_to_async(_grant)(kind, database[1:], caller)
     if kind != "anonymous":

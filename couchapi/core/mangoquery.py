@@ -1,0 +1,215 @@
+"""What is asked of `_find` and `_explain` (CouchDB docs, "api/database/find")."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from couchapi.core import mango, mangoindex
+from couchapi.core.errors import BadRequest
+
+_LIMIT = 25
+_NONE = ("", "nil", None)
+
+
+@dataclass(frozen=True, slots=True)
+class FindQuery:
+    """A query; `use_index` is (design document, name) as far as they were said."""
+
+    selector: Mapping[str, Any]
+    limit: int = _LIMIT
+    skip: int = 0
+    sort: tuple[tuple[str, str], ...] = ()
+    fields: tuple[str, ...] = ()
+    bookmark: str = "nil"
+    use_index: tuple[str, ...] = ()
+    allow_fallback: bool = True
+    conflicts: bool = False
+    execution_stats: bool = False
+    update: bool = True
+    r: int = 1
+
+    @classmethod
+    def from_body(cls, body: Mapping[str, Any]) -> FindQuery:
+        """Read a request's body; raises BadRequest with Mango's reasons."""
+        for name in body:
+            if name not in _KNOWN:
+                raise InvalidKey(f"Invalid key {name} for this request.")
+        if "selector" not in body:
+            raise MissingKey("Missing required key: selector")
+        mango.compile(body["selector"])
+        return cls(
+            selector=body["selector"],
+            limit=_count(body, "limit", _LIMIT),
+            skip=_count(body, "skip", 0),
+            sort=mangoindex.orders(body.get("sort") or [], "sort"),
+            fields=_fields(body.get("fields")),
+            bookmark=_bookmark(body.get("bookmark")),
+            use_index=_use_index(body.get("use_index")),
+            allow_fallback=_flag(body, "allow_fallback", True),
+            conflicts=_flag(body, "conflicts", False),
+            execution_stats=_flag(body, "execution_stats", False),
+            update=_flag(body, "update", True) and body.get("stale") is None,
+            r=_count(body, "r", 1),
+        )
+
+    @property
+    def descending(self) -> bool:
+        """Whether the order that is asked for is the other one."""
+        return bool(self.sort) and self.sort[0][1] == "desc"
+
+    def options(self) -> dict[str, Any]:
+        """Return the options as `_explain` shows them."""
+        return {
+            "use_index": list(self.use_index),
+            "bookmark": self.bookmark,
+            "limit": self.limit,
+            "skip": self.skip,
+            "sort": dict(self.sort),
+            "fields": list(self.fields),
+            "partition": "",
+            "r": self.r,
+            "conflicts": self.conflicts,
+            "stale": False,
+            "update": self.update,
+            "stable": False,
+            "execution_stats": self.execution_stats,
+            "allow_fallback": self.allow_fallback,
+        }
+
+
+class InvalidKey(BadRequest):
+    """A member of the request that Mango does not know, or whose value is wrong."""
+
+    word = "invalid_key"
+
+
+class MissingKey(BadRequest):
+    """A member that the request must have."""
+
+    word = "missing_required_key"
+
+
+class NoUsableIndex(BadRequest):
+    """No index serves the query, and it cannot be answered without one."""
+
+    word = "no_usable_index"
+    reason = "No index exists for this sort, try indexing by the sort fields."
+
+
+class InvalidBookmark(BadRequest):
+    """A bookmark of another query, or none at all."""
+
+    word = "invalid_bookmark"
+    reason = "Invalid bookmark value."
+
+
+def bookmark(signature: str, place: Sequence[Any]) -> str:
+    """Return the text from which the same query goes on after a row."""
+    text = orjson.dumps([signature, *place])
+    return base64.urlsafe_b64encode(text).decode().rstrip("=")
+
+
+def resume(text: str, signature: str) -> list[Any] | None:
+    """Return the place of a bookmark, None for the beginning; raises InvalidBookmark."""
+    if text in _NONE:
+        return None
+    try:
+        place: list[Any]
+        named, *place = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (ValueError, TypeError, binascii.Error):
+        raise InvalidBookmark from None
+    if named != signature:
+        raise InvalidBookmark("The bookmark is one of another query, or another index serves now.")
+    return place
+
+
+def projection(fields: Sequence[str]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """Return what leaves of a document only these fields, those inside others where they are."""
+    paths = [mango.parse_field(field) for field in fields]
+
+    def project(document: Mapping[str, Any]) -> dict[str, Any]:
+        kept: dict[str, Any] = {}
+        for path in paths:
+            value = mangoindex.value_at(document, path)
+            if not mangoindex.is_missing(value):
+                _put(kept, path, value)
+        return kept
+
+    return project
+
+
+def _put(kept: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    *outer, name = path
+    for step in outer:
+        inner = kept.get(step)
+        kept = kept.setdefault(step, {}) if not isinstance(inner, dict) else inner
+    kept[name] = value
+
+
+def _count(body: Mapping[str, Any], name: str, default: int) -> int:
+    value = body.get(name, default)
+    if type(value) is not int or not 0 <= value < 2**53:
+        raise InvalidKey(f"Invalid value for {name}: it must be a number that is not negative.")
+    return value
+
+
+def _flag(body: Mapping[str, Any], name: str, default: bool) -> bool:
+    value = body.get(name, default)
+    if type(value) is not bool:
+        raise InvalidKey(f"Invalid value for {name}: it must be true or false.")
+    return value
+
+
+def _fields(value: Any) -> tuple[str, ...]:
+    if value is None or value == "all_fields":
+        return ()
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise InvalidKey("Invalid value for fields: it must be an array of names.")
+    for each in value:
+        mango.parse_field(each)
+    return tuple(value)
+
+
+def _bookmark(value: Any) -> str:
+    if value in _NONE:
+        return "nil"
+    if not isinstance(value, str):
+        raise InvalidBookmark
+    return value
+
+
+def _use_index(value: Any) -> tuple[str, ...]:
+    if value is None or value in ("", []):
+        return ()
+    parts = [value] if isinstance(value, str) else value
+    if not isinstance(parts, list) or len(parts) > 2 or not all(isinstance(p, str) for p in parts):
+        raise InvalidKey("Invalid value for use_index: it names a design document and an index.")
+    ddoc, *name = parts
+    return ("_design/" + ddoc.removeprefix("_design/"), *name)
+
+
+_KNOWN = frozenset(
+    {
+        "selector",
+        "limit",
+        "skip",
+        "sort",
+        "fields",
+        "bookmark",
+        "use_index",
+        "allow_fallback",
+        "conflicts",
+        "execution_stats",
+        "update",
+        "stable",
+        "stale",
+        "r",
+        "partition",
+    }
+)
