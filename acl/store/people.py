@@ -20,7 +20,8 @@ OWNER = "owner"
 _LONGEST_NAME = 64
 # Persian and several scripts of India need them, and so do some emoji.
 _JOINERS = str.maketrans("", "", "\u200c\u200d")
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#@]+")
+_ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
+_OWN_PORTS = {"https": ":443", "http": ":80"}
 
 
 def is_set_up() -> bool:
@@ -134,18 +135,25 @@ def allow_origin(name: str | None, origin: str) -> None:
 def disallow_origin(name: str | None, origin: str) -> None:
     """Refuse pages of `origin` again."""
     principal = None if name is None else find_principal(name)
-    found = AllowedOrigin.objects.filter(origin=origin.lower(), principal=principal)
+    spellings = {origin.lower()}  # An older hub has kept what this one would refuse.
+    with contextlib.suppress(BadName):
+        spellings.add(check_origin(origin))
+    found = AllowedOrigin.objects.filter(origin__in=spellings, principal=principal)
     if not found:
         raise NoSuchHolder(f"{origin} is not allowed. See which are with: manage.py principal list")
     found.delete()
 
 
 def check_origin(origin: str) -> str:
-    """Return an origin as browsers send it; raises BadName."""
-    origin = origin.lower()
-    if not _ORIGIN.fullmatch(origin):
+    """Return an origin as browsers send it: in small letters, without its scheme's own port.
+
+    Raises BadName, for a name that is not ASCII too: browsers send its `xn--` form.
+    """
+    match = _ORIGIN.fullmatch(origin.lower())
+    if match is None:
         raise BadName("An origin looks like https://app.example, without a path.")
-    return origin
+    scheme, host, port = match.groups(default="")
+    return f"{scheme}://{host}{'' if port == _OWN_PORTS.get(scheme) else port}"
 
 
 def origins_by_principal() -> dict[int | None, list[str]]:

@@ -179,12 +179,50 @@ def test_an_origin_that_stands_twice_for_everybody_is_one() -> None:
 
 @pytest.mark.parametrize(
     "origin",
-    ["", "*", "null", "app.example", "https://", "https://a/", "https://u@a", "https://a b"],
+    [
+        "",
+        "*",
+        "null",
+        "app.example",
+        "https://",
+        "https://a/",
+        "https://u@a",
+        "https://a b",
+        "https://*.example",
+        "https://b\u00fccher.example",
+        "https://a:x",
+        "https://a:1:2",
+        "https://a\x01",
+        "https://[::1",
+        "https://a\\b",
+    ],
 )
 def test_what_is_no_origin_is_refused(origin: str) -> None:
     store.add_principal("anna", key("anna"))
     with pytest.raises(BadName):
         store.allow_origin("anna", origin)
+
+
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [
+        ("https://App.example:443", "https://app.example"),
+        ("http://a:80", "http://a"),
+        ("https://a:80", "https://a:80"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+        ("app://obsidian.md", "app://obsidian.md"),
+        ("capacitor://localhost", "capacitor://localhost"),
+        ("https://xn--bcher-kva.example", "https://xn--bcher-kva.example"),
+    ],
+)
+def test_an_origin_that_is_typed_another_way_means_what_browsers_send(
+    typed: str, sent: str
+) -> None:
+    assert store.check_origin(typed) == sent
+    store.allow_origin(None, typed)
+    assert store.origins_by_principal() == {None: [sent]}
+    store.disallow_origin(None, typed)
+    assert store.origins_by_principal() == {}
 
 
 # -- groups
