@@ -34,20 +34,20 @@ def times(value: float | None, of: float) -> str:
 class Recorded:
     """The figures of the last run that was written down, beside those of this one.
 
-    They are compared as multiples of the yardstick's, so that a slower day is not taken for a
-    slower hub.
+    They are kept as multiples of the yardstick of their run, so that a slower day is not taken
+    for a slower hub.
     """
 
-    def __init__(self, yardstick: str, cpu_us: float) -> None:
+    def __init__(self, yardstick_us: float) -> None:
+        self._yardstick_us = yardstick_us
         self._last: dict[str, float] = json.loads(RECORDED.read_text())
         self._now: dict[str, float] = {}
-        self._scale = cpu_us / self._last.get(yardstick, cpu_us)
 
     def compare(self, name: str, cpu_us: float) -> str:
         """Note a figure, and return how much of the recorded one it is."""
-        self._now[name] = round(cpu_us, 2)
+        now = self._now[name] = round(cpu_us / self._yardstick_us, 4)
         last = self._last.get(name)
-        return "" if last is None else f"{cpu_us / (last * self._scale):.2f}"
+        return "" if last is None else f"{now / last:.2f}"
 
     def write(self) -> None:
         """Record the figures of this run; those that it did not measure stay."""

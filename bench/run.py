@@ -87,7 +87,7 @@ async def _operations(hub: HubProcess, options: argparse.Namespace) -> str:
             cost = await yardstick.measure([_get(one) for one in connections], options.seconds)
             trivial = Workload(_TRIVIAL, "request", _none)
             # The other runs' figures are as this machine is today.
-            recorded = report.Recorded(_TRIVIAL, cost.cpu_us)
+            recorded = report.Recorded(cost.cpu_us)
             rows.append(_row(trivial, cost, recorded))
     async with _connected(hub, 1) as (connection,):
         await connection.request("PUT", f"/{DATABASE}", b"")

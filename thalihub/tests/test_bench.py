@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,19 @@ from thalihub.tests.hubprocess import SOURCE
 def test_a_table_is_markdown() -> None:
     made = report.table(("operation", "µs"), [["GET", report.number(12.345)]])
     assert made == "| operation | µs |\n| --- | ---: |\n| GET | 12.3 |\n"
+
+
+def test_a_figure_is_compared_with_the_recorded_one_as_multiples_of_the_yardstick(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "recorded.json"
+    kept.write_text('{"GET": 2.0, "PUT": 9.0}')
+    monkeypatch.setattr(report, "RECORDED", kept)
+    now = report.Recorded(50.0)
+    assert now.compare("GET", 150.0) == "1.50"
+    assert now.compare("new", 25.0) == ""
+    now.write()
+    assert json.loads(kept.read_text()) == {"GET": 3.0, "PUT": 9.0, "new": 0.5}
 
 
 @pytest.mark.slow
