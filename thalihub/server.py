@@ -35,6 +35,9 @@ from thalihub.limits import Limits
 
 logger = logging.getLogger(__name__)
 
+_LARGEST_MESSAGE = 64 * 1024
+"""Bytes that a page may send in one message of a WebSocket."""
+
 Application = Callable[[dict[str, Any], Any, Any], Any]
 
 
@@ -95,6 +98,9 @@ class HubServer(Server):
         self._on_ready = on_ready
 
     def _listen(self) -> None:
+        self.ws_factory.setProtocolOptions(
+            maxFramePayloadSize=_LARGEST_MESSAGE, maxMessagePayloadSize=_LARGEST_MESSAGE
+        )
         for listener in self.hub_listeners:
             factory = TLSMemoryBIOFactory(listener.tls, False, HubFactory(self, listener))
             # The exchange writes whole pieces: Twisted's own collecting of small writes would

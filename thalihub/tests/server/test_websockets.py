@@ -47,3 +47,12 @@ def test_pages_go_on_after_a_websocket_was_dropped(served):
     client.socket.close()
     with Client(served.pages_port) as other:
         assert other.ask("GET", "/").status == 302
+
+
+@pytest.mark.parametrize("size", [2**16 + 1, 2**40])
+def test_message_that_is_announced_too_large_ends_the_connection(served, size):
+    with Client(served.pages_port) as client:
+        client.request("GET", "/ws", *UPGRADE, "Origin: https://hub")
+        assert client.head()[0] == 101
+        client.send(bytes([0x81, 0x80 | 127]) + size.to_bytes(8, "big") + b"abcd" + b"x" * 1000)
+        assert client.rest()[:1] in (b"", b"\x88")
