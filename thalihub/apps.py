@@ -1,11 +1,20 @@
 """Django's record of the app."""
 
 from django.apps import AppConfig
+from django.contrib.admin import apps as admin_apps
+
+
+class HubAdminConfig(admin_apps.AdminConfig):
+    """Django's admin, as the hub's dashboard."""
+
+    default = False
+    default_site = "thalihub.site.HubSite"
 
 
 class ThalihubConfig(AppConfig):
     """The whole."""
 
+    default = True
     name = "thalihub"
     verbose_name = "Hub"
 

@@ -11,6 +11,7 @@ HUB_HOST = env.read.str("HUB_HOST", "0.0.0.0")
 HUB_PAGES_HOST = env.read.str("HUB_PAGES_HOST", "127.0.0.1")
 HUB_API_PORT = env.port("HUB_API_PORT", 6984)
 HUB_PAGES_PORT = env.port("HUB_PAGES_PORT", 8443)
+HUB_SETUP_TOKEN = env.read.str("HUB_SETUP_TOKEN", "")
 HUB_PROCESSES = env.read.int("HUB_PROCESSES", 1)
 HUB_CONFLICT_POLICY = env.read.str("HUB_CONFLICT_POLICY", "lww")
 HUB_MAX_DOCUMENT = env.read.int("HUB_MAX_DOCUMENT", 8_000_000)
@@ -33,7 +34,7 @@ DEBUG = False
 ALLOWED_HOSTS = ["*"]  # Hubs are named by key: any Host that the socket was reached by is right.
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "thalihub.apps.HubAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -52,6 +53,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -86,6 +88,7 @@ AUTHENTICATION_BACKENDS = [
 AXES_FAILURE_LIMIT = 5
 AXES_ENABLE_ADMIN = False
 AXES_COOLOFF_TIME = 0.25  # hours
+AXES_LOCKOUT_TEMPLATE = "hub/locked.html"
 AXES_LOCKOUT_PARAMETERS = [["ip_address", "username"]]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
@@ -94,6 +97,8 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "admin:login"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
 SESSION_COOKIE_AGE = 12 * 3600
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
@@ -109,6 +114,7 @@ CONTENT_SECURITY_POLICY = {
 }
 
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English")]
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"

@@ -7,14 +7,17 @@ from django.contrib.auth.models import Group
 from django.urls import path
 from django.views.generic import RedirectView
 
+from thalihub import views
+
 # A hub has groups of its own, of people: those of logins would only confuse.
 admin.site.unregister(Group)
-admin.site.site_header = "Thali Device Hub"
-admin.site.site_title = "Thali Device Hub"
-admin.site.index_title = "Your data, and who may see it"
-admin.site.site_url = None
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
+    # Before the admin's own, which take every address below theirs.
+    path("setup/<str:token>/", views.claim, name="setup"),
+    path("admin/setup/recovery/", views.recovery, name="setup-recovery"),
+    path("admin/setup/storage/", views.storage, name="setup-storage"),
+    path("admin/setup/done/", views.done, name="setup-done"),
     path("admin/", admin.site.urls),
 ]

@@ -17,7 +17,7 @@ from django.utils import timezone
 from acl import identity
 from acl.core.errors import HubError
 from acl.core.keys import key_text
-from thalihub import binding, datafolder, env, mainprocess
+from thalihub import binding, datafolder, env, mainprocess, setup, store
 
 
 class Command(BaseCommand):
@@ -42,6 +42,8 @@ class Command(BaseCommand):
         api = _bind(settings.HUB_HOST, settings.HUB_API_PORT)
         pages = _bind(settings.HUB_PAGES_HOST, settings.HUB_PAGES_PORT)
         facts = _facts(ours, api, pages)
+        link = _setup_link(facts)
+        greeting = _as_json(facts, link) if json else _told(facts, link)
         mainprocess.become(
             mainprocess.Plan(
                 data_folder=str(settings.HUB_DATA),
@@ -50,7 +52,7 @@ class Command(BaseCommand):
                 pages=pages.fileno(),
                 web_processes=max(1, settings.HUB_PROCESSES),
                 facts=facts,
-                greeting=_as_json(facts) if json else _told(facts),
+                greeting=greeting,
                 environment={"PYTHONPATH": str(env.SOURCE), "HUB_DATA": str(settings.HUB_DATA)},
             )
         )
@@ -84,24 +86,33 @@ def _facts(ours: identity.Identity, api: socket.socket, pages: socket.socket) ->
 def _shown(facts: dict[str, Any]) -> dict[str, Any]:
     return {
         **facts,
-        "api": f"https://{_reachable(settings.HUB_HOST)}:{facts['api_port']}/",
-        "pages": f"https://{_reachable(settings.HUB_PAGES_HOST)}:{facts['pages_port']}/",
+        "api": f"https://{binding.reachable(settings.HUB_HOST)}:{facts['api_port']}/",
+        "pages": _pages_url(facts),
         "key_text": key_text(facts["key"].removeprefix("sha256:")),
         "owner_certificate": str(settings.HUB_DATA / "owner.crt"),
         "owner_key": str(settings.HUB_DATA / "owner.key"),
     }
 
 
-def _reachable(host: str) -> str:
-    everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
-    return everywhere.get(host, f"[{host}]" if ":" in host else host)
+def _pages_url(facts: dict[str, Any]) -> str:
+    return f"https://{binding.reachable(settings.HUB_PAGES_HOST)}:{facts['pages_port']}/"
 
 
-def _as_json(facts: dict[str, Any]) -> str:
-    return json.dumps(_shown(facts)) + "\n"
+def _setup_link(facts: dict[str, Any]) -> str | None:
+    if store.is_claimed():
+        setup.forget_link()
+        return None
+    try:
+        return setup.make_link(_pages_url(facts), timezone.now())
+    except HubError as error:
+        raise CommandError(error.reason) from None
 
 
-def _told(facts: dict[str, Any]) -> str:
+def _as_json(facts: dict[str, Any], link: str | None) -> str:
+    return json.dumps(_shown(facts) | ({"setup": link} if link else {})) + "\n"
+
+
+def _told(facts: dict[str, Any], link: str | None) -> str:
     shown = _shown(facts)
     pin = base64.b64encode(_bytes_of(facts["device_key"])).decode()
     return f"""
@@ -116,8 +127,7 @@ Connect as its owner:
   curl -k --pinnedpubkey 'sha256//{pin}' \\
     --cert {shown["owner_certificate"]} --key {shown["owner_key"]} {shown["api"]}
 
-Make a login for the pages:  .venv/bin/python manage.py createsuperuser
-Stop it with Ctrl-C.{_as_root()}
+{setup.told(link) + chr(10) if link else ""}Stop it with Ctrl-C.{_as_root()}
 """
 
 

@@ -1,0 +1,140 @@
+"""What the first page says: people, sharing, status, and what needs the owner's hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from django.conf import settings
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from acl import identity, sql
+from acl import store as people
+from acl.core.errors import HubError
+from acl.core.keys import key_text
+from acl.models import Principal
+from couchapi.store import databases
+from couchapi.store.databases import DatabaseRow
+from thalihub import store
+
+_MOST_LISTED = 8
+
+
+class Notice(NamedTuple):
+    """A sentence, and the page where something can be done about it."""
+
+    text: str
+    url: str
+    action: str
+
+
+class Shared(NamedTuple):
+    """A database and the names of those who may do something with it."""
+
+    name: str
+    documents: int
+    size: int
+    holders: str
+
+
+@dataclass(frozen=True)
+class Overview:
+    """How the hub is now."""
+
+    friends: Sequence[Principal]
+    friend_count: int
+    device_count: int
+    application_count: int
+    shared: Sequence[Shared]
+    database_count: int
+    size: int
+    warnings: Sequence[Notice]
+    api: str
+    key_text: str
+    version: str = settings.HUB_VERSION
+
+
+def now() -> Overview:
+    """Read it all."""
+    rows = sql.read_sync(databases.everything)
+    known = [one for one in people.list_principals() if not one.revoked]
+    kinds = [one.kind for one in known]
+    friends = [one for one in known if one.kind == Principal.Kind.FRIEND]
+    size = sum(row.body_size for row in rows)
+    return Overview(
+        friends=friends[:_MOST_LISTED],
+        friend_count=len(friends),
+        device_count=kinds.count(Principal.Kind.DEVICE),
+        application_count=kinds.count(Principal.Kind.APPLICATION),
+        shared=_shared(rows[:_MOST_LISTED]),
+        database_count=len(rows),
+        size=size,
+        warnings=_warnings(size),
+        api=_api(),
+        key_text=_key_text(),
+    )
+
+
+def _shared(rows: Sequence[DatabaseRow]) -> list[Shared]:
+    holders: dict[str, set[str]] = {}
+    for grant in people.list_grants():
+        holders.setdefault(grant.database, set()).add(str(grant.principal or grant.group))
+    return [
+        Shared(row.name, row.doc_count, row.body_size, ", ".join(sorted(holders.get(row.name, ()))))
+        for row in rows
+    ]
+
+
+def _warnings(size: int) -> list[Notice]:
+    found = []
+    hub = store.hub()
+    if hub.recovery_saved_at is None:
+        found.append(
+            Notice(
+                _("There is no copy of your identity. If this machine breaks, it is lost."),
+                reverse("setup-recovery"),
+                _("Save a recovery file"),
+            )
+        )
+    if 0 < hub.size_warning < size:
+        found.append(
+            Notice(
+                _("Your data takes more room than you wanted to be told of."),
+                reverse("setup-storage"),
+                _("Look at the limit"),
+            )
+        )
+    return found + _revoked()
+
+
+def _revoked() -> list[Notice]:
+    names = [one.name for one in people.list_principals() if one.revoked]
+    if not names:
+        return []
+    text = ngettext(
+        "%(names)s is revoked and has no rights any more.",
+        "%(names)s are revoked and have no rights any more.",
+        len(names),
+    ) % {"names": ", ".join(names)}
+    url = f"{reverse('admin:acl_principal_changelist')}?revoked__exact=1"
+    return [Notice(text, url, _("Show"))]
+
+
+def _api() -> str:
+    try:
+        facts = json.loads((settings.HUB_DATA / "hub.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return ""
+    return f"https://127.0.0.1:{facts['api_port']}/"
+
+
+def _key_text() -> str:
+    try:
+        ours = identity.load(settings.HUB_DATA)
+    except HubError:
+        return ""
+    return key_text(ours.key)

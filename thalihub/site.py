@@ -1,0 +1,35 @@
+"""The dashboard: Django's admin, whose first page shows people, sharing, status and warnings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.admin import AdminSite
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext_lazy as _
+
+from thalihub import overview, store
+
+
+class HubSite(AdminSite):
+    """The hub's pages."""
+
+    site_header = "Thali Device Hub"
+    site_title = "Thali Device Hub"
+    index_title = _("Your data, and who may see it")
+    site_url = None
+    index_template = "hub/index.html"
+    login_template = "hub/login.html"
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Add the hub's name, and whether it has an owner."""
+        more = {"hub_name": str(store.hub()), "is_claimed": store.is_claimed()}
+        return {**super().each_context(request), **more}
+
+    def index(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> TemplateResponse:
+        """Show how things are, and the lists below."""
+        more = {"overview": overview.now(), **(extra_context or {})}
+        return super().index(request, more)

@@ -1,0 +1,145 @@
+"""First start: one link, once, for half an hour, and no open door besides."""
+
+from __future__ import annotations
+
+import datetime
+import stat
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from acl.core.errors import RefusedError
+from thalihub import setup, store
+
+pytestmark = pytest.mark.django_db
+NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+LATER = NOW + datetime.timedelta(minutes=30)
+CLAIM = store.Claim("Attic", "Ann", "ann", "seven green bottles")
+FILLED = {
+    "hub_name": "Attic",
+    "person": "Ann",
+    "username": "ann",
+    "password": "seven green bottles",
+    "again": "seven green bottles",
+}
+
+
+@pytest.fixture(autouse=True)
+def _folder(settings, tmp_path):
+    settings.HUB_DATA = tmp_path
+    settings.HUB_SETUP_TOKEN = ""
+
+
+@pytest.fixture
+def link():
+    """The path of a link that works now."""
+    from django.utils import timezone
+
+    return setup.make_link("https://hub", timezone.now()).removeprefix("https://hub")
+
+
+@pytest.fixture
+def browser():
+    return Client(headers={"host": "hub"})
+
+
+def test_a_link_makes_the_owner_and_is_used_up():
+    store.put_link("secret", NOW)
+    assert store.claim("secret", CLAIM, NOW).is_superuser
+    with pytest.raises(RefusedError, match="has an owner"):
+        store.claim("secret", CLAIM, NOW)
+    assert User.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("token", "now", "why"),
+    [("other", NOW, "newest"), ("", NOW, "newest"), ("secret", LATER, "expired")],
+    ids=["another", "none", "too late"],
+)
+def test_a_link_that_is_not_good_makes_nobody_owner(token, now, why):
+    store.put_link("secret", NOW)
+    with pytest.raises(RefusedError, match=why):
+        store.claim(token, CLAIM, now)
+    assert not User.objects.exists()
+
+
+def test_a_fresh_link_ends_the_one_before():
+    store.put_link("first", NOW)
+    store.put_link("second", NOW)
+    with pytest.raises(RefusedError):
+        store.check_link("first", NOW)
+    store.check_link("second", NOW)
+
+
+def test_a_hub_that_had_an_owner_never_takes_another():
+    store.put_link("secret", NOW)
+    store.claim("secret", CLAIM, NOW)
+    User.objects.all().delete()
+    with pytest.raises(RefusedError):
+        store.put_link("again", NOW)
+
+
+def test_the_token_is_stored_as_a_hash():
+    store.put_link("secret", NOW)
+    assert "secret" not in store.SetupLink.objects.get().digest
+
+
+def test_the_link_is_in_a_file_for_the_owner_alone(tmp_path):
+    url = setup.make_link("https://hub/", NOW)
+    file = tmp_path / "setup-link.txt"
+    assert file.read_text() == f"{url}\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_the_environment_presets_the_token(settings):
+    settings.HUB_SETUP_TOKEN = "abcdefghij-klmnopqrst"
+    assert setup.make_link("https://hub", NOW) == "https://hub/setup/abcdefghij-klmnopqrst/"
+
+
+@pytest.mark.parametrize("token", ["short", "a/../../bcdefghijklmnop"])
+def test_a_preset_that_can_be_guessed_or_is_no_token_is_refused(settings, token):
+    settings.HUB_SETUP_TOKEN = token
+    with pytest.raises(RefusedError, match="20"):
+        setup.make_link("https://hub", NOW)
+
+
+def test_the_terminal_shows_the_link_and_its_qr_code():
+    shown = setup.told("https://hub/setup/x/")
+    assert "https://hub/setup/x/" in shown
+    assert "█" in shown
+
+
+def test_the_form_logs_the_owner_in_and_removes_the_file(browser, link, tmp_path):
+    answer = browser.post(link, FILLED, secure=True)
+    assert answer["location"] == "/admin/setup/recovery/"
+    assert browser.get("/admin/setup/recovery/", secure=True).status_code == 200
+    assert not (tmp_path / "setup-link.txt").exists()
+    assert User.objects.get().first_name == "Ann"
+    again = Client(headers={"host": "hub"}).post(link, FILLED, secure=True)
+    assert again.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"again": "seven red bottles"}, {"password": "short", "again": "short"}, {"hub_name": ""}],
+    ids=["differs", "short", "nameless"],
+)
+def test_a_form_with_a_fault_makes_nobody_owner(browser, link, wrong):
+    answer = browser.post(link, FILLED | wrong, secure=True)
+    assert answer.status_code == 200
+    assert "errorlist" in answer.content.decode()
+    assert not User.objects.exists()
+
+
+@pytest.mark.parametrize("path", ["/setup/guessed/", "/setup/%00/", "/setup/ü/"])
+def test_a_guessed_link_is_refused_with_what_to_do(browser, link, path):
+    answer = browser.get(path, secure=True)
+    assert answer.status_code == 403
+    assert "setup-link" in answer.content.decode()
+
+
+@pytest.mark.parametrize("page", ["recovery", "storage", "done"])
+def test_the_pages_behind_the_login_are_closed_to_others(browser, link, page):
+    answer = browser.get(f"/admin/setup/{page}/", secure=True)
+    assert answer["location"].startswith("/admin/login/")

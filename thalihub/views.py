@@ -1,0 +1,102 @@
+"""The set-up pages: first the owner, by the link; then, behind the login, what is good to have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.auth import authenticate, login
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+
+from acl import identity
+from acl.core.errors import HubError, RefusedError
+from thalihub import setup, store
+from thalihub.forms import ClaimForm, RecoveryForm, StorageForm
+
+_MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
+_GIGABYTE = 1_000_000_000
+Page = Callable[[HttpRequest], HttpResponse]
+
+
+@never_cache
+@sensitive_post_parameters()
+def claim(request: HttpRequest, token: str) -> HttpResponse:
+    """Let the holder of the set-up link become the owner."""
+    now = timezone.now()
+    form = ClaimForm(request.POST or None)
+    try:
+        store.check_link(token, now)
+        if not form.is_valid():
+            return _shown(request, "claim", _("Set up your hub"), form=form)
+        wanted = {name: form.cleaned_data[name] for name in store.Claim._fields}
+        owner = store.claim(token, store.Claim(**wanted), now)
+    except RefusedError as refusal:
+        return _shown(request, "refused", _("Set-up link"), status=403, refusal=refusal.reason)
+    setup.forget_link()
+    login(request, owner, backend=_MODEL_BACKEND)
+    return redirect("setup-recovery")
+
+
+def _of_owner(page: Page) -> Page:
+    return admin.site.admin_view(page)
+
+
+@_of_owner
+@sensitive_post_parameters()
+def recovery(request: HttpRequest) -> HttpResponse:
+    """Give the recovery file of the identity key to the owner, who knows the password."""
+    form = RecoveryForm(request.POST or None)
+    if form.is_valid() and _is_owner(request, form):
+        try:
+            return _recovery_file(form.cleaned_data["passphrase"])
+        except HubError as error:
+            form.add_error(None, error.reason)
+    return _shown(request, "recovery", _("Keep your identity safe"), form=form)
+
+
+def _is_owner(request: HttpRequest, form: RecoveryForm) -> bool:
+    # By the ordinary way, so wrong passwords are counted here too.
+    name = request.user.get_username()
+    if authenticate(request, username=name, password=form.cleaned_data["password"]) is not None:
+        return True
+    form.add_error("password", _("This is not the password of your login."))
+    return False
+
+
+def _recovery_file(passphrase: str) -> HttpResponse:
+    content = identity.export(settings.HUB_DATA, passphrase)
+    store.change(recovery_saved_at=timezone.now())
+    answer = HttpResponse(content, content_type="application/x-pem-file")
+    answer["Content-Disposition"] = 'attachment; filename="recovery.pem"'
+    return answer
+
+
+@_of_owner
+def storage(request: HttpRequest) -> HttpResponse:
+    """Set from when on the hub warns about the room that it takes."""
+    kept = store.hub().size_warning // _GIGABYTE
+    form = StorageForm(request.POST or None, initial={"gigabytes": kept})
+    if form.is_valid():
+        store.change(size_warning=form.cleaned_data["gigabytes"] * _GIGABYTE)
+        return redirect("setup-done")
+    return _shown(request, "storage", _("Room for your data"), form=form)
+
+
+@_of_owner
+def done(request: HttpRequest) -> HttpResponse:
+    """Say what to do next."""
+    return _shown(request, "done", _("Your hub is ready"))
+
+
+def _shown(
+    request: HttpRequest, page: str, title: str, *, status: int = 200, **more: Any
+) -> HttpResponse:
+    context = {**admin.site.each_context(request), "title": title, **more}
+    return render(request, f"hub/{page}.html", context, status=status)
