@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 from hashlib import blake2b
 from typing import Any
@@ -22,6 +23,7 @@ from couchapi.viewreader.opening import Design
 from couchapi.viewreader.rows import RowsQuery
 
 VIEW = Right.VIEW
+Pieces = AsyncGenerator[bytes, None]
 
 
 class _OfView(Endpoint):
@@ -111,11 +113,11 @@ async def _opened(request: Any, db_name: str, docid: str, name: str, query: View
     return RowsQuery(opened, checked, visible_to(request))
 
 
-def _text(asked: RowsQuery, end: bytes = b"\n") -> AsyncIterator[bytes]:
+def _text(asked: RowsQuery, end: bytes = b"\n") -> Pieces:
     return groups.text(asked, end) if asked.query.reduce else rows.text(asked, end)
 
 
-async def _texts(several: Sequence[RowsQuery]) -> AsyncIterator[bytes]:
+async def _texts(several: Sequence[RowsQuery]) -> Pieces:
     yield b'{"results":['
     for number, asked in enumerate(several):
         if number:
@@ -125,16 +127,17 @@ async def _texts(several: Sequence[RowsQuery]) -> AsyncIterator[bytes]:
     yield b"]}\n"
 
 
-async def _begun(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _begun(pieces: Pieces) -> Pieces:
     """Return the pieces once the first is there: until then an error has a status of its own."""
     first = await anext(pieces)
     return _with(first, pieces)
 
 
-async def _with(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for piece in rest:
-        yield piece
+async def _with(first: bytes, rest: Pieces) -> Pieces:
+    async with contextlib.aclosing(rest):
+        yield first
+        async for piece in rest:
+            yield piece
 
 
 def _etag(asked: RowsQuery, request: Any) -> str:

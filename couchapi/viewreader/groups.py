@@ -9,7 +9,7 @@ some documents gets what the rows of those reduce to; nothing is kept then.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -111,7 +111,7 @@ class Engine:
 Shown = list[tuple[bytes, bytes]]
 
 
-async def text(asked: RowsQuery, end: bytes = b"\n") -> AsyncIterator[bytes]:
+async def text(asked: RowsQuery, end: bytes = b"\n") -> AsyncGenerator[bytes, None]:
     """Give the JSON text of a view's groups; `skip` and `limit` count groups."""
     members = viewrows.head_members(asked)
     separator = (orjson.dumps(members)[:-1] + b"," if members else b"{") + b'"rows":[\n'

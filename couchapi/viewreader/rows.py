@@ -7,7 +7,7 @@ would have seen them as they were.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, NamedTuple
@@ -74,7 +74,7 @@ class Place(NamedTuple):
     size: int
 
 
-async def text(asked: RowsQuery, end: bytes = b"\n") -> AsyncIterator[bytes]:
+async def text(asked: RowsQuery, end: bytes = b"\n") -> AsyncGenerator[bytes, None]:
     """Give the JSON text of a view's rows."""
     members, rows, place = await sql.scan(partial(_first, asked))
     separator = orjson.dumps(members)[:-1] + b',"rows":[\n'

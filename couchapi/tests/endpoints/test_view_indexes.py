@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from functools import partial
 from typing import Any
 
@@ -10,10 +11,12 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from acl import sql, store
-from couchapi import javascript, tasks
+from acl.core.errors import NoSuchHolder
+from couchapi import javascript, parsers, tasks
 from couchapi.store import databases, indexes
 from couchapi.tests.endpoints.tenviews import VIEWS, Ask, ask, ids_of, ten, write
 from couchapi.viewreader import groups, rows
+from thalihub.tests.apiclient import Exchange
 
 __all__ = ["ask", "ten"]
 
@@ -246,3 +249,25 @@ async def test_a_row_of_an_older_version_is_not_shown_by_the_newer_one(
     path = f"{ten}/_design/d/_view/by_n"
     assert ids_of((await friend.get(path, update="false")).json()) == "6789"
     assert ids_of((await friend.get(path)).json()) == "67891"
+
+
+async def test_documents_are_no_longer_sent_when_only_the_right_on_the_view_is_left(
+    api: Any, ten: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parsers, "SECONDS_TRUSTED", -1)
+    monkeypatch.setattr(rows, "_PAGE", 1)
+    friend = await _granted(api, ten)
+    send = Exchange._send
+
+    async def take_slowly(exchange: Exchange, message: dict[str, Any]) -> None:
+        await send(exchange, message)
+        if message.get("body"):
+            with contextlib.suppress(NoSuchHolder):
+                await sync_to_async(store.remove_grant)(ten[1:], friend.name)
+            grant = {"read": True, "write": False, "view": "d/by_n"}
+            await sync_to_async(store.add_grant)(ten[1:], friend.name, **grant)
+
+    monkeypatch.setattr(Exchange, "_send", take_slowly)
+    async with friend.open(f"{ten}/_design/d/_view/by_n", include_docs="true") as answer:
+        await asyncio.wait([answer._task])
+        assert answer._task.cancelled()
