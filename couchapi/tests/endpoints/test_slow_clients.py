@@ -12,7 +12,6 @@ from asgiref.sync import sync_to_async
 from acl import store
 from acl.core.errors import NoSuchHolder
 from couchapi import parsers
-from thalihub.tests.apiclient import Exchange
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +23,12 @@ async def _friend(api: Any, database: str) -> Any:
     friend = await sync_to_async(api.principal)()
     await sync_to_async(store.add_grant)(database[1:], friend.name, read=True, write=True)
     return friend
+
+
+@pytest.fixture
+def exchange_kind(owner: Any) -> Any:
+    """The class of the requests that tests send."""
+    return type(owner.exchange("GET", "/"))
 
 
 @pytest.mark.parametrize(
@@ -42,20 +47,21 @@ async def test_an_upload_that_outlasts_its_right_is_not_stored(
     path: str,
     body: bytes,
     kind: str,
+    exchange_kind: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     friend = await _friend(api, database)
-    send = Exchange._receive
+    send = exchange_kind._receive
 
-    async def send_after_the_right_is_gone(exchange: Exchange) -> dict[str, Any]:
+    async def send_after_the_right_is_gone(exchange: Any) -> dict[str, Any]:
         await sync_to_async(store.remove_grant)(database[1:], friend.name)
-        monkeypatch.setattr(Exchange, "_receive", send)
+        monkeypatch.setattr(exchange_kind, "_receive", send)
         return await send(exchange)
 
     headers = {"content-type": kind}
     assert (await friend(method, database + path, body, headers=headers)).status == 201
     count = (await api.owner.get(database)).json()["update_seq"]
-    monkeypatch.setattr(Exchange, "_receive", send_after_the_right_is_gone)
+    monkeypatch.setattr(exchange_kind, "_receive", send_after_the_right_is_gone)
     answer = await friend(method, f"{database}{path}", body, headers=headers)
     assert answer.status == 404
     assert (await api.owner.get(database)).json()["update_seq"] == count
@@ -63,18 +69,18 @@ async def test_an_upload_that_outlasts_its_right_is_not_stored(
 
 @pytest.mark.parametrize("narrowed", [False, True])
 async def test_a_listing_that_outlasts_its_right_is_cut(
-    api: Any, database: str, narrowed: bool, monkeypatch: pytest.MonkeyPatch
+    api: Any, database: str, narrowed: bool, exchange_kind: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     friend = await _friend(api, database)
     await api.owner.post(f"{database}/_bulk_docs", {"docs": [{} for _ in range(1200)]})
-    send = Exchange._send
+    send = exchange_kind._send
 
-    async def take_slowly(exchange: Exchange, message: dict[str, Any]) -> None:
+    async def take_slowly(exchange: Any, message: dict[str, Any]) -> None:
         await send(exchange, message)
         if message.get("body"):
             await sync_to_async(_take_right)(database[1:], friend.name, narrowed)
 
-    monkeypatch.setattr(Exchange, "_send", take_slowly)
+    monkeypatch.setattr(exchange_kind, "_send", take_slowly)
     async with friend.open(f"{database}/_all_docs") as listing:
         await asyncio.wait([listing._task])
         assert listing._task.cancelled()
