@@ -11,10 +11,11 @@ import orjson
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 
+from couchapi import pages
 from couchapi.models import Database, Document, Revision
 
 _MOST_SHOWN = 200_000
@@ -40,13 +41,14 @@ class ReadOnly(admin.ModelAdmin):
 class DatabaseAdmin(ReadOnly):
     """The databases, and the way to their documents."""
 
-    list_display = ("name", "documents", "doc_del_count", "conflict_policy", "update_seq")
+    list_display = ("name", "documents", "queries", "conflict_policy", "update_seq")
     list_filter = ("conflict_policy",)
     search_fields = ("name",)
     ordering = ("name",)
     fields = (
         "name",
         "documents",
+        "queries",
         "doc_del_count",
         "body_size",
         "conflict_policy",
@@ -66,6 +68,25 @@ class DatabaseAdmin(ReadOnly):
         query = urlencode({"database": database.pk})
         url = f"{reverse('admin:couchapi_document_changelist')}?{query}"
         return format_html('<a href="{}">{} documents</a>', url, database.doc_count)
+
+    @admin.display(description="Queries")
+    def queries(self, database: Database) -> str:
+        """Lead to the pages about views, indexes and Mango."""
+        return format_html(
+            '<a href="{}">Views and indexes</a> · <a href="{}">Find documents</a>',
+            reverse("admin:couchapi_database_indexes", args=[database.pk]),
+            reverse("admin:couchapi_database_query", args=[database.pk]),
+        )
+
+    def get_urls(self) -> list[Any]:
+        """Add the pages about one database's queries."""
+        wrap = self.admin_site.admin_view
+        return [
+            path("<int:pk>/indexes/", wrap(pages.indexes), name="couchapi_database_indexes"),
+            path("<int:pk>/query/", wrap(pages.query), name="couchapi_database_query"),
+            path("<int:pk>/view/", wrap(pages.view), name="couchapi_database_view"),
+            *super().get_urls(),
+        ]
 
 
 @admin.register(Document)

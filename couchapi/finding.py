@@ -255,6 +255,13 @@ async def _built(database: DatabaseRow, index: Index, update: bool) -> IndexStat
     raise AssertionError("unreachable")
 
 
+async def begin(database: DatabaseRow, index: Index) -> None:
+    """Begin to bring an index up to date, and do not wait for it."""
+    state = await _built(database, index, update=False)
+    if state is not None:
+        indexer.build(state, plan_of(index))
+
+
 def plan_of(index: Index) -> Plan:
     """Return how the rows of an index are made."""
     return Plan(partial(_map, index))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import orjson
 
@@ -12,6 +13,7 @@ from couchapi.core.mangoindex import Index
 from couchapi.core.visibility import Visible
 from couchapi.store import databases, documents, indexes
 from couchapi.store.documents import Found, Range
+from couchapi.store.indexes import IndexState
 
 _PAGE = 100
 _ALL = Range("_design/", "_design0", inclusive_end=False)
@@ -34,6 +36,30 @@ def forget_unused(sql: Sql, db_name: str) -> int:
         used.add(mapreduce.group(design).signature)
         used |= {index.signature for index in mangoindex.of_design(found.docid, design)}
     return indexes.forget_all(sql, database.id, used)
+
+
+class Built(NamedTuple):
+    """What a design document defines that is indexed, and its index once there is one."""
+
+    docid: str
+    language: str
+    names: Sequence[str]
+    index: IndexState | None
+
+
+def built(sql: Sql, database_id: int) -> list[Built]:
+    """Return the indexes of a database, by design document: one for all its views."""
+    found = []
+    for one in each(sql, database_id):
+        design = orjson.loads(one.body)
+        for mango in mangoindex.of_design(one.docid, design):
+            state = indexes.find(sql, database_id, mango.signature)
+            found.append(Built(one.docid, mangoindex.LANGUAGE, [mango.name], state))
+        group = mapreduce.group(design)
+        if group.views and group.language != mangoindex.LANGUAGE:
+            state = indexes.find(sql, database_id, group.signature)
+            found.append(Built(one.docid, group.language, sorted(group.views), state))
+    return found
 
 
 def mango_indexes(sql: Sql, database_id: int, visible: Visible | None = None) -> list[Index]:
