@@ -123,9 +123,9 @@ def _number(text: str | None) -> int:
 
 
 def _described(database: DatabaseRow, one: Built) -> dict[str, Any]:
-    index = one.index
-    seq = 0 if index is None else index.seq
-    error = orjson.loads(index.last_error) if index is not None and index.last_error else None
+    state = one.state
+    seq = 0 if state is None else state.seq
+    error = orjson.loads(state.last_error) if state is not None and state.last_error else None
     return {
         "docid": one.docid,
         "title": one.docid.removeprefix("_design/"),
@@ -134,8 +134,8 @@ def _described(database: DatabaseRow, one: Built) -> dict[str, Any]:
         "seq": seq,
         "update_seq": database.update_seq,
         "lag": max(0, database.update_seq - seq),
-        "size": 0 if index is None else index.size,
-        "is_building": index is not None and indexer.is_building(index),
+        "size": 0 if state is None else state.size,
+        "is_building": state is not None and indexer.is_building(state),
         "error": error,
     }
 

@@ -44,7 +44,7 @@ class Built(NamedTuple):
     docid: str
     language: str
     names: Sequence[str]
-    index: IndexState | None
+    state: IndexState | None
 
 
 def built(sql: Sql, database_id: int) -> list[Built]:
