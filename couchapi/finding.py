@@ -18,9 +18,10 @@ import orjson
 from acl import sql
 from couchapi import indexer, reader
 from couchapi.core import mango, mangoindex, mangoplan, mangoquery, sortkey
+from couchapi.core.mangoerrors import InvalidBookmark, NoUsableIndex
 from couchapi.core.mangoindex import ALL_DOCS, Index
 from couchapi.core.mangoplan import Candidate
-from couchapi.core.mangoquery import FindQuery, InvalidBookmark, NoUsableIndex
+from couchapi.core.mangoquery import FindQuery
 from couchapi.core.params import DocumentQuery
 from couchapi.core.visibility import Visible
 from couchapi.indexer import IndexGone, Mapped, Plan, Source
@@ -111,7 +112,7 @@ class Finding:
         low, high = mangoplan.id_bounds(self.query.selector)
         descending = self.query.descending
         within = Range(*((high, low) if descending else (low, high)), descending=descending)
-        last = _text_place(after)
+        last = after[0] if after else None
         page = documents.page(connection, self.database.id, within, after=last, skip=0, limit=_PAGE)
         texts = self._taken(connection, [(found, [found.docid]) for found in page])
         return Page(texts, [page[-1].docid] if page else after, len(page) < _PAGE)
@@ -138,7 +139,7 @@ class Finding:
         for found, place in read:
             if self.found + len(texts) >= self.query.limit:
                 break
-            document = self._matching(found)
+            document = self._matching(connection, found)
             if document is None:
                 continue
             if self._skip:
@@ -148,30 +149,43 @@ class Finding:
             texts.append(self._text(connection, found, document))
         return texts
 
-    def _matching(self, found: Found) -> dict[str, Any] | None:
+    def _matching(self, connection: sql.Sql, found: Found) -> dict[str, Any] | None:
         if found.docid.startswith("_design/"):
             return None
         if self.visible is not None and not self.visible(found.docid, found.rev, found.body):
             return None
         self.docs += 1
-        document = {"_id": found.docid, "_rev": found.rev, **orjson.loads(found.body)}
+        document = self._document(connection, found)
         return document if self._matches(document) else None
 
-    def _text(self, connection: sql.Sql, found: Found, document: dict[str, Any]) -> bytes:
+    def _document(self, connection: sql.Sql, found: Found) -> dict[str, Any]:
+        """Return the document as the selector sees it: with stubs, and conflicts if wanted."""
+        named = self.query.conflicts and found.leaf_count > 1
+        if found.attachments is None and not named:
+            return {"_id": found.docid, "_rev": found.rev, **orjson.loads(found.body)}
+        document: dict[str, Any] = orjson.loads(self._shown(connection, found))
+        return document
+
+    def _shown(self, connection: sql.Sql, found: Found) -> bytes:
         wanted = _CONFLICTS if self.query.conflicts else _PLAIN
+        return reader.shown(connection, found, wanted, reader.STUBS, self.visible)
+
+    def _text(self, connection: sql.Sql, found: Found, document: dict[str, Any]) -> bytes:
         if self._project is None:
-            return reader.shown(connection, found, wanted, reader.STUBS, self.visible)
-        if self.query.conflicts or found.attachments is not None:
-            text = reader.shown(connection, found, wanted, reader.STUBS, self.visible)
-            document = orjson.loads(text)
+            return self._shown(connection, found)
         return orjson.dumps(self._project(document))
 
 
 async def find(db_name: str, query: FindQuery, visible: Visible | None) -> Finding:
-    """Choose how a query is answered; raises DatabaseMissing, NoUsableIndex, InvalidBookmark."""
-    database, known = await sql.scan(partial(_known, db_name=db_name))
+    """Choose how a query is answered; raises DatabaseMissing, NoUsableIndex, InvalidBookmark.
+
+    An index that the caller may not see is not there, as in every other answer.
+    """
+    database, known = await sql.scan(partial(_known, db_name=db_name, visible=visible))
     choice = chosen(query, known)
-    mangoquery.resume(query.bookmark, choice.index.signature)
+    place = mangoquery.resume(query.bookmark, choice.index.signature)
+    if place and not mangoquery.is_place(place, of_index=choice.index.ddoc is not None):
+        raise InvalidBookmark
     return Finding(database, query, choice, visible)
 
 
@@ -206,9 +220,11 @@ def _unused(use_index: Sequence[str]) -> str | None:
     return _NOT_SERVED.format(name=", ".join(use_index)) if use_index else None
 
 
-def _known(connection: sql.Sql, db_name: str) -> tuple[DatabaseRow, list[Index]]:
+def _known(
+    connection: sql.Sql, db_name: str, visible: Visible | None
+) -> tuple[DatabaseRow, list[Index]]:
     database = databases.get(connection, db_name)
-    return database, designs.mango_indexes(connection, database.id)
+    return database, designs.mango_indexes(connection, database.id, visible)
 
 
 def _span(index: Index, query: FindQuery, after: list[Any] | None) -> Span:
@@ -216,20 +232,10 @@ def _span(index: Index, query: FindQuery, after: list[Any] | None) -> Span:
     span = Span((low, "", 0), (high, "", 0))
     if after is None:
         return span
-    if len(after) != 3 or not isinstance(after[1], str) or not isinstance(after[2], int):
-        raise InvalidBookmark
     key, docid, n = sortkey.encode(after[0]), after[1], after[2]
     if query.descending:
         return Span(span.low, min(span.high, (key, docid, n)))
     return Span(max(span.low, (key, docid, n + 1)), span.high)
-
-
-def _text_place(after: list[Any] | None) -> str | None:
-    if after is None:
-        return None
-    if len(after) != 1 or not isinstance(after[0], str):
-        raise InvalidBookmark
-    return after[0]
 
 
 async def _built(database: DatabaseRow, index: Index, update: bool) -> IndexState | None:
@@ -244,7 +250,8 @@ async def _built(database: DatabaseRow, index: Index, update: bool) -> IndexStat
             language=mangoindex.LANGUAGE,
         )
         find_one = partial(indexes.find, database_id=database.id, signature=index.signature)
-        state: IndexState = await sql.point(find_one) or await sql.write(make)
+        found = await sql.point(find_one)
+        state = found or await sql.write(make)
         if not update:
             return state
         try:

@@ -24,7 +24,7 @@ class HubError(Exception):
     """An error with its HTTP status, CouchDB's word for it and a reason for the person."""
 
     status: ClassVar[int] = 500
-    word: ClassVar[str] = "internal_server_error"
+    word: str = "internal_server_error"
     reason: str = "The hub failed. See its log."
 
     def __init__(self, reason: str | None = None) -> None:

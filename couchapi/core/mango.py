@@ -13,7 +13,7 @@ same text.  `$regex` is RE2 (CouchDB: PCRE), so that a selector costs linear tim
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -21,6 +21,7 @@ import re2  # type: ignore[import-untyped]
 
 from couchapi.core import collate, sortkey
 from couchapi.core.errors import BadRequest
+from couchapi.core.mangoerrors import MangoError
 
 Matcher = Callable[[Any], bool]
 Test = Callable[[Any], bool]
@@ -29,7 +30,7 @@ MAX_REGEX = 1000
 MAX_CONDITIONS = 2000
 
 _TYPES = {1: "null", 2: "boolean", 3: "number", 4: "string", 5: "array", 6: "object"}
-_MISSING = object()
+MISSING = object()
 _FIELD_TOKEN = re.compile(r"\\[.\\]|\.|[^.\\]+|\\")
 
 
@@ -47,7 +48,9 @@ def compile(selector: Mapping[str, Any]) -> Matcher:
     Raises BadRequest with Mango's reason for a selector that is none.
     """
     if not isinstance(selector, Mapping):
-        raise BadRequest(f"Selector must be a JSON object, not: {_text(selector)}")
+        raise MangoError(
+            "invalid_selector_json", f"Selector must be a JSON object, not: {_text(selector)}"
+        )
     _check_size(selector)
     return _selector(selector, _Place()) if selector else _always
 
@@ -104,10 +107,11 @@ def _negation(value: Mapping[str, Any], place: _Place) -> Matcher:
 def _condition(name: str, value: Any, place: _Place) -> Matcher:
     make = _TESTS.get(name)
     if make is None:
-        word = "Unsupported" if name in _UNSUPPORTED else "Invalid"
-        raise BadRequest(f"{word} operator: {name}")
+        if name in _UNSUPPORTED:
+            raise MangoError("not_supported", f"Unsupported operator: {name}")
+        raise MangoError("invalid_operator", f"Invalid operator: {name}")
     if not place.path and not place.in_element:
-        raise BadRequest("One or more conditions is missing a field name.")
+        raise MangoError("invalid_selector", "One or more conditions is missing a field name.")
     test = make(name, value)
     if name == "$exists":
         return _existence(place.path, wanted=value != place.negated)
@@ -125,36 +129,37 @@ def _at(path: tuple[str, ...], test: Test) -> Matcher:
     if not path:
         return test
     if len(path) > 1:
-        return lambda document: (found := _value_at(document, path)) is not _MISSING and test(found)
+        return lambda document: (found := value_at(document, path)) is not MISSING and test(found)
     name = path[0]
 
     def matches(document: Any) -> bool:
         if type(document) is not dict:
-            found = _value_at(document, path)
+            found = value_at(document, path)
         else:
-            found = document.get(name, _MISSING)
-        return found is not _MISSING and test(found)
+            found = document.get(name, MISSING)
+        return found is not MISSING and test(found)
 
     return matches
 
 
-def _value_at(document: Any, path: tuple[str, ...]) -> Any:
+def value_at(document: Any, path: Sequence[str]) -> Any:
+    """Return the value of a field, `MISSING` where there is none."""
     value = document
     for name in path:
         value = _step(value, name)
-        if value is _MISSING:
-            return _MISSING
+        if value is MISSING:
+            return MISSING
     return value
 
 
 def _step(value: Any, name: str) -> Any:
     if isinstance(value, dict):
-        return value.get(name, _MISSING)
+        return value.get(name, MISSING)
     if isinstance(value, list) and name.isascii() and name.isdigit():
         # No array is so long that its index has more digits, and int() of many is slow.
         position = int(name) if len(name) <= 9 else len(value)
-        return value[position] if position < len(value) else _MISSING
-    return _MISSING
+        return value[position] if position < len(value) else MISSING
+    return MISSING
 
 
 def _is_absent(document: Any, path: tuple[str, ...]) -> bool:
@@ -167,7 +172,7 @@ def _is_absent(document: Any, path: tuple[str, ...]) -> bool:
     for name in path:
         if not isinstance(value, dict):
             value = _step(value, name)
-            if value is _MISSING:
+            if value is MISSING:
                 return False
         elif name not in value:
             return True
@@ -363,8 +368,8 @@ def _text(value: Any) -> str:
     return orjson.dumps(value, default=str).decode()
 
 
-def _bad_argument(name: str, argument: Any) -> BadRequest:
-    return BadRequest(f"Bad argument for operator {name}: {_text(argument)}")
+def _bad_argument(name: str, argument: Any) -> MangoError:
+    return MangoError("bad_arg", f"Bad argument for operator {name}: {_text(argument)}")
 
 
 _UNSUPPORTED = frozenset(

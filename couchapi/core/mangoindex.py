@@ -15,10 +15,10 @@ import orjson
 
 from couchapi.core import mango
 from couchapi.core.errors import BadRequest
+from couchapi.core.mangoerrors import InvalidIndex, MangoError, MissingKey
 
 LANGUAGE = "query"
 _MOST_FIELDS = 100
-_MISSING = object()
 
 
 class Index(NamedTuple):
@@ -74,10 +74,10 @@ def asked(body: Mapping[str, Any]) -> Index:
     Without names it gets CouchDB's: a hash of what it is.
     """
     if body.get("type", "json") != "json":
-        raise BadRequest(f"Index type {body['type']} is not known. Make one of type json.")
+        raise InvalidIndex(f"Invalid type for index: {body['type']}")
     definition = body.get("index")
     if not isinstance(definition, dict):
-        raise BadRequest("Missing required key: index")
+        raise MissingKey("Missing required key: index")
     index = _defined(None, "", definition)
     name = _named(body.get("name"), "name") or _hash(index)
     ddoc = _named(body.get("ddoc"), "ddoc") or _hash(index)
@@ -100,32 +100,22 @@ def of_design(docid: str, design: Mapping[str, Any]) -> list[Index]:
 
 def key_of(document: Mapping[str, Any], paths: Sequence[tuple[str, ...]]) -> list[Any] | None:
     """Return the values of the fields, None where one is missing."""
-    key = [value_at(document, path) for path in paths]
-    return None if any(value is _MISSING for value in key) else key
-
-
-def value_at(document: Mapping[str, Any], path: Sequence[str]) -> Any:
-    """Return the value of a field, or what `is_missing` knows."""
-    value: Any = document
-    for name in path:
-        if not isinstance(value, dict) or name not in value:
-            return _MISSING
-        value = value[name]
-    return value
-
-
-def is_missing(value: Any) -> bool:
-    """Tell whether `value_at` has found nothing."""
-    return value is _MISSING
+    key = [mango.value_at(document, path) for path in paths]
+    return None if any(value is mango.MISSING for value in key) else key
 
 
 def orders(fields: Any, what: str) -> tuple[tuple[str, str], ...]:
     """Read a list of fields with their directions; raises BadRequest."""
     if not isinstance(fields, list) or len(fields) > _MOST_FIELDS:
-        raise BadRequest(f"`{what}` must be an array of at most {_MOST_FIELDS} fields.")
+        raise MangoError(
+            "invalid_sort_json", f"`{what}` must be an array of at most {_MOST_FIELDS} fields."
+        )
     read = tuple(_order(field, what) for field in fields)
     if len({direction for _, direction in read}) > 1:
-        raise BadRequest("Sorts currently only support a single direction for all fields.")
+        raise MangoError(
+            "unsupported_mixed_sort",
+            "Sorts currently only support a single direction for all fields.",
+        )
     return read
 
 
@@ -135,9 +125,11 @@ def _order(field: Any, what: str) -> tuple[str, str]:
     elif isinstance(field, dict) and len(field) == 1:
         ((name, direction),) = field.items()
     else:
-        raise BadRequest(f"Invalid field of `{what}`: {orjson.dumps(field).decode()}")
+        raise MangoError(
+            "invalid_sort_field", f"Invalid sort field: {orjson.dumps(field).decode()}"
+        )
     if direction not in ("asc", "desc"):
-        raise BadRequest(f"Invalid direction of the field {name}: it is asc or desc.")
+        raise MangoError("invalid_sort_dir", f"Invalid sort direction of the field {name}.")
     mango.parse_field(name)
     return name, direction
 
@@ -145,7 +137,7 @@ def _order(field: Any, what: str) -> tuple[str, str]:
 def _defined(docid: str | None, name: str, definition: Mapping[str, Any]) -> Index:
     fields = orders(definition.get("fields"), "fields")
     if not fields:
-        raise BadRequest("An index needs at least one field.")
+        raise InvalidIndex("An index needs at least one field.")
     partial = definition.get("partial_filter_selector") or {}
     mango.compile(partial)
     text = orjson.dumps(partial, option=orjson.OPT_SORT_KEYS)
@@ -156,7 +148,7 @@ def _named(value: Any, what: str) -> str:
     if value is None or value == "":
         return ""
     if not isinstance(value, str) or "\0" in value:
-        raise BadRequest(f"Invalid {what} of an index: it must be a text.")
+        raise MangoError(f"invalid_index_{what}", f"Invalid {what} of an index: it must be a text.")
     return value
 
 

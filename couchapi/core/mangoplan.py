@@ -87,7 +87,7 @@ def id_bounds(selector: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Return the first and the last document id that can match, None for no bound."""
     low = high = None
     for name, argument in _by_path(selector).get(("_id",), ()):
-        if not isinstance(argument, str):
+        if not isinstance(argument, str) or "\0" in argument:
             continue
         if name in ("$eq", "$gt", "$gte"):
             low = argument if low is None else max(low, argument)

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from couchapi.core import mango, mangoindex
-from couchapi.core.errors import BadRequest
+from couchapi.core.mangoerrors import InvalidBookmark, InvalidKey, MangoError, MissingKey
 
 _LIMIT = 25
 _NONE = ("", "nil", None)
@@ -83,32 +83,6 @@ class FindQuery:
         }
 
 
-class InvalidKey(BadRequest):
-    """A member of the request that Mango does not know, or whose value is wrong."""
-
-    word = "invalid_key"
-
-
-class MissingKey(BadRequest):
-    """A member that the request must have."""
-
-    word = "missing_required_key"
-
-
-class NoUsableIndex(BadRequest):
-    """No index serves the query, and it cannot be answered without one."""
-
-    word = "no_usable_index"
-    reason = "No index exists for this sort, try indexing by the sort fields."
-
-
-class InvalidBookmark(BadRequest):
-    """A bookmark of another query, or none at all."""
-
-    word = "invalid_bookmark"
-    reason = "Invalid bookmark value."
-
-
 def bookmark(signature: str, place: Sequence[Any]) -> str:
     """Return the text from which the same query goes on after a row."""
     text = orjson.dumps([signature, *place])
@@ -136,8 +110,8 @@ def projection(fields: Sequence[str]) -> Callable[[Mapping[str, Any]], dict[str,
     def project(document: Mapping[str, Any]) -> dict[str, Any]:
         kept: dict[str, Any] = {}
         for path in paths:
-            value = mangoindex.value_at(document, path)
-            if not mangoindex.is_missing(value):
+            value = mango.value_at(document, path)
+            if value is not mango.MISSING:
                 _put(kept, path, value)
         return kept
 
@@ -152,17 +126,36 @@ def _put(kept: dict[str, Any], path: Sequence[str], value: Any) -> None:
     kept[name] = value
 
 
+def is_place(place: Sequence[Any], *, of_index: bool) -> bool:
+    """Tell whether a bookmark's place is one that a row of an index, or a document, can have."""
+    if not of_index:
+        return len(place) == 1 and _is_docid(place[0])
+    key, docid, n = place if len(place) == 3 else (None, None, None)
+    return type(key) is list and _is_docid(docid) and type(n) is int and 0 <= n < 2**31
+
+
+def _is_docid(value: Any) -> bool:
+    return isinstance(value, str) and "\0" not in value
+
+
+def _text(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
 def _count(body: Mapping[str, Any], name: str, default: int) -> int:
     value = body.get(name, default)
     if type(value) is not int or not 0 <= value < 2**53:
-        raise InvalidKey(f"Invalid value for {name}: it must be a number that is not negative.")
+        raise MangoError(
+            "invalid_non_neg_integer",
+            f"{_text(value)} is not an integer greater than or equal to zero",
+        )
     return value
 
 
 def _flag(body: Mapping[str, Any], name: str, default: bool) -> bool:
     value = body.get(name, default)
     if type(value) is not bool:
-        raise InvalidKey(f"Invalid value for {name}: it must be true or false.")
+        raise MangoError("invalid_value", f"Value for {name} is {_text(value)}, should be boolean")
     return value
 
 
@@ -170,7 +163,9 @@ def _fields(value: Any) -> tuple[str, ...]:
     if value is None or value == "all_fields":
         return ()
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise InvalidKey("Invalid value for fields: it must be an array of names.")
+        raise MangoError(
+            "invalid_fields", f"Fields must be an array of strings, not: {_text(value)}"
+        )
     for each in value:
         mango.parse_field(each)
     return tuple(value)
@@ -189,7 +184,7 @@ def _use_index(value: Any) -> tuple[str, ...]:
         return ()
     parts = [value] if isinstance(value, str) else value
     if not isinstance(parts, list) or len(parts) > 2 or not all(isinstance(p, str) for p in parts):
-        raise InvalidKey("Invalid value for use_index: it names a design document and an index.")
+        raise MangoError("invalid_index_name", f"Invalid index name: {_text(value)}")
     ddoc, *name = parts
     return ("_design/" + ddoc.removeprefix("_design/"), *name)
 

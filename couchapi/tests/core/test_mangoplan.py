@@ -12,7 +12,7 @@ from couchapi.core import mango, mangoindex, mangoplan, mangoquery, sortkey
 from couchapi.core.errors import BadRequest
 from couchapi.core.mangoindex import Index
 
-FIELDS = ("a", "b", "c.d")
+FIELDS = ("a", "b", "c.d", "c.0")
 ATOMS = (
     st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(["", "a", "A", "b", "é", "z"])
 )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
+import orjson
 import pytest
 from asgiref.sync import sync_to_async
 
 from acl import store
 from couchapi import finding
+from couchapi.core import mangoquery
 
 PEOPLE = [
     {"_id": "ada", "name": "Ada", "age": 36, "at": {"city": "London"}, "tags": ["math"]},
@@ -177,22 +180,25 @@ async def test_a_named_index_that_does_not_serve_is_warned_of(owner: Any, people
     ("body", "word"),
     [
         ({}, "missing_required_key"),
-        ({"selector": 5}, "bad_request"),
-        ({"selector": {"a": {"$no": 1}}}, "bad_request"),
-        ({"selector": {}, "limit": -1}, "invalid_key"),
-        ({"selector": {}, "limit": "5"}, "invalid_key"),
-        ({"selector": {}, "skip": 1.5}, "invalid_key"),
+        ({"selector": 5}, "invalid_selector_json"),
+        ({"selector": {"a": {"$no": 1}}}, "invalid_operator"),
+        ({"selector": {"$text": "a"}}, "not_supported"),
+        ({"selector": {"$gt": 1}}, "invalid_selector"),
+        ({"selector": {"a": {"$in": 1}}}, "bad_arg"),
+        ({"selector": {}, "limit": -1}, "invalid_non_neg_integer"),
+        ({"selector": {}, "limit": "5"}, "invalid_non_neg_integer"),
+        ({"selector": {}, "skip": 1.5}, "invalid_non_neg_integer"),
         ({"selector": {}, "other": 1}, "invalid_key"),
-        ({"selector": {}, "fields": "a"}, "invalid_key"),
-        ({"selector": {}, "fields": [1]}, "invalid_key"),
-        ({"selector": {}, "sort": "a"}, "bad_request"),
-        ({"selector": {}, "sort": [{"a": "up"}]}, "bad_request"),
-        ({"selector": {}, "sort": [{"a": "asc"}, {"b": "desc"}]}, "bad_request"),
+        ({"selector": {}, "fields": "a"}, "invalid_fields"),
+        ({"selector": {}, "fields": [1]}, "invalid_fields"),
+        ({"selector": {}, "sort": "a"}, "invalid_sort_json"),
+        ({"selector": {}, "sort": [{"a": "up"}]}, "invalid_sort_dir"),
+        ({"selector": {}, "sort": [{"a": "asc"}, {"b": "desc"}]}, "unsupported_mixed_sort"),
         ({"selector": {}, "bookmark": "nonsense"}, "invalid_bookmark"),
         ({"selector": {}, "bookmark": "bm90aGluZw"}, "invalid_bookmark"),
         ({"selector": {}, "bookmark": 5}, "invalid_bookmark"),
-        ({"selector": {}, "use_index": 5}, "invalid_key"),
-        ({"selector": {}, "conflicts": 1}, "invalid_key"),
+        ({"selector": {}, "use_index": 5}, "invalid_index_name"),
+        ({"selector": {}, "conflicts": 1}, "invalid_value"),
     ],
 )
 @pytest.mark.parametrize("endpoint", ["_find", "_explain"])
@@ -209,6 +215,64 @@ async def test_a_bookmark_goes_with_its_index(owner: Any, people: str) -> None:
     asked = {"selector": {"age": {"$gt": 0}}, "bookmark": found["bookmark"]}
     answer = await owner.post(f"{people}/_find", asked)
     assert (answer.status, answer.json()["error"]) == (400, "invalid_bookmark")
+
+
+@pytest.mark.parametrize(
+    ("indexed", "place"),
+    [
+        (True, []),
+        (True, ["bob"]),
+        (True, [20, "bob", 0]),
+        (True, [[20], "bo\0b", 0]),
+        (True, [[20], "bob", 2**63]),
+        (True, [[20], "bob", True]),
+        (False, [[20], "bob", 0]),
+        (False, [5]),
+        (False, ["bo\0b"]),
+    ],
+)
+async def test_a_forged_bookmark_is_refused_before_the_answer_begins(
+    owner: Any, people: str, indexed: bool, place: list[Any]
+) -> None:
+    if indexed:
+        await index(owner, people, "age")
+    query = {"selector": {"age": {"$gt": 0}}, "limit": 1}
+    (real, *_) = orjson.loads(
+        base64.urlsafe_b64decode((await find(owner, people, **query))["bookmark"] + "==")
+    )
+    forged = mangoquery.bookmark(real, place or [None])
+    answer = await owner.post(f"{people}/_find", {**query, "bookmark": forged})
+    assert (answer.status, answer.json()["error"]) == (400, "invalid_bookmark")
+
+
+async def test_an_id_that_no_document_can_have_finds_none(owner: Any, people: str) -> None:
+    assert await ids(owner, people, {"_id": "a\0"}) == []
+    assert len(await ids(owner, people, {"_id": {"$gt": "\0"}})) == 6
+
+
+async def test_attachments_and_conflicts_can_be_asked_for(owner: Any, couch_database: str) -> None:
+    held = {"a.txt": {"content_type": "text/plain", "data": "YQ=="}}
+    docs = [
+        {"_id": "c", "_rev": "1-aa", "n": 1},
+        {"_id": "c", "_rev": "1-bb", "n": 2},
+        {"_id": "with", "_rev": "1-aa", "_attachments": held},
+    ]
+    await owner.post(f"{couch_database}/_bulk_docs", {"new_edits": False, "docs": docs})
+    for _ in range(2):
+        assert await ids(owner, couch_database, {"_attachments": {"$exists": True}}) == ["with"]
+        forked = {"_conflicts": {"$exists": True}}
+        assert await ids(owner, couch_database, forked, conflicts=True) == ["c"]
+        assert await ids(owner, couch_database, forked) == []
+        await index(owner, couch_database, "_attachments")
+        await index(owner, couch_database, "_conflicts")
+
+
+async def test_an_element_of_an_array_can_be_indexed(owner: Any, people: str) -> None:
+    selector = {"tags.0": "math"}
+    assert await ids(owner, people, selector) == ["ada"]
+    await index(owner, people, "tags.0", name="t", ddoc="d")
+    assert (await explain(owner, people, selector))["index"]["name"] == "t"
+    assert await ids(owner, people, selector) == ["ada"]
 
 
 # -- indexes ---------------------------------------------------------------------------------------
@@ -331,6 +395,14 @@ async def test_a_selector_reader_finds_only_what_it_may_see(
     assert [doc["_id"] for doc in found["docs"]] == ["bob", "cid"]
     stats = found["execution_stats"]
     assert (stats["total_keys_examined"], stats["total_docs_examined"]) == (0, 2)
+    # The index stands in a document that it may not see, and is named nowhere.
+    asked = {"selector": {"age": {"$gt": 0}}}
+    explained = await friend.post(f"{people}/_explain", asked)
+    assert b"_design" not in explained.body
+    named = await friend.post(f"{people}/_find", {**asked, "use_index": "d"})
+    unknown = await friend.post(f"{people}/_find", {**asked, "use_index": "e"})
+    assert named.body.replace(b"_design/d", b"_design/e") == unknown.body
+    assert (await friend.post(f"{people}/_find", {**asked, "sort": ["age"]})).status == 400
     listed = (await friend.get(f"{people}/_index")).json()
     assert [one["name"] for one in listed["indexes"]] == ["_all_docs"]
     assert (await friend.post(f"{people}/_index", {"index": {"fields": ["x"]}})).status == 403
