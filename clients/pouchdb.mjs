@@ -6,9 +6,11 @@
 // {"target": "sync", "method": "start" | "stop" | "state"} holds a live sync of the two.
 
 import PouchDB from 'pouchdb';
+import find from 'pouchdb-find';
 import readline from 'node:readline';
 import { hubFetch } from './hub.mjs';
 
+PouchDB.plugin(find);
 const config = JSON.parse(process.argv[2]);
 const local = new PouchDB(config.folder);
 const remote = new PouchDB(config.url, { fetch: hubFetch(config), skip_setup: true });
@@ -55,9 +57,15 @@ process.on('unhandledRejection', (error) => live.note('unhandled', error));
 const targets = { local, remote, sync: live };
 // A handle of a replication is a promise; its emitter must not travel into the answer.
 const replications = {
-  push: (options) => local.replicate.to(remote, options),
-  pull: (options) => local.replicate.from(remote, options),
+  push: (options) => once(local.replicate.to(remote, options)),
+  pull: (options) => once(local.replicate.from(remote, options)),
 };
+
+async function once(replication) {
+  const denied = [];
+  replication.on('denied', (error) => denied.push(error));
+  return { ...await replication, denied };
+}
 
 async function answer({ target, method, arguments: given }) {
   const decoded = given.map(fromJson);

@@ -162,7 +162,7 @@ async def _put(request: Any, db_name: str, index: Index) -> bool:
     rev, design = await sql.point(partial(_design, db_name=db_name, docid=index.ddoc))
     if design["language"] != mangoindex.LANGUAGE:
         raise BadRequest(f"{index.ddoc} holds views of its own. Choose another design document.")
-    if design["views"].get(index.name) == index.view():
+    if index in mangoindex.of_design(index.ddoc, design):
         return False
     design["views"][index.name] = index.view()
     await _write(request, db_name, index.ddoc, rev, design)
