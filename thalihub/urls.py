@@ -7,7 +7,7 @@ from django.contrib.auth.models import Group
 from django.urls import path
 from django.views.generic import RedirectView
 
-from thalihub import views
+from thalihub import sharing, views
 
 # A hub has groups of its own, of people: those of logins would only confuse.
 admin.site.unregister(Group)
@@ -19,5 +19,6 @@ urlpatterns = [
     path("admin/setup/recovery/", views.recovery, name="setup-recovery"),
     path("admin/setup/storage/", views.storage, name="setup-storage"),
     path("admin/setup/done/", views.done, name="setup-done"),
+    path("admin/sharing/", sharing.page, name="sharing"),
     path("admin/", admin.site.urls),
 ]
