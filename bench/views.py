@@ -49,6 +49,48 @@ async def groups(database: str, connections: Sequence[Connection]) -> list[Call]
     return [call]
 
 
+async def mango_build(database: str, connections: Sequence[Connection]) -> list[Call]:
+    """`_find` by an index that was never asked for; the unit is a document of the database."""
+    connection = connections[0]
+    counts = await _read(connection, f"/{database}")
+
+    async def call() -> int:
+        name = f"mango{next(_fresh)}"
+        only = {"partial_filter_selector": {"section": {"$ne": name}}}
+        made = {"index": {"fields": ["section"], **only}, "ddoc": name}
+        await connection.post(f"/{database}/_index", made)
+        asked = {"selector": {"section": {"$gt": None}}, "limit": 1, "use_index": name}
+        assert "warning" not in await connection.post(f"/{database}/_find", asked)
+        return int(counts["doc_count"])
+
+    return [call]
+
+
+async def found(database: str, connections: Sequence[Connection]) -> list[Call]:
+    """`_find` by an index that holds every document."""
+    connection = connections[0]
+    await connection.post(f"/{database}/_index", {"index": {"fields": ["section"]}})
+    asked = {"selector": {"section": {"$gt": None}}, "limit": 1_000_000}
+
+    async def call() -> int:
+        return len((await connection.post(f"/{database}/_find", asked))["docs"])
+
+    return [call]
+
+
+async def looked_through(database: str, connections: Sequence[Connection]) -> list[Call]:
+    """`_find` without an index that serves; the unit is a document that is looked at."""
+    connection = connections[0]
+    counts = await _read(connection, f"/{database}")
+    asked = {"selector": {"none": {"$gt": None}}}
+
+    async def call() -> int:
+        assert (await connection.post(f"/{database}/_find", asked))["warning"]
+        return int(counts["doc_count"])
+
+    return [call]
+
+
 async def _define(connection: Connection, database: str) -> str:
     """Write a design document with a view like no other, and return the view's path."""
     number = next(_fresh)

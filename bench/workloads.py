@@ -231,6 +231,11 @@ WORKLOADS = (
     Workload("view build", "document", partial(views.build, DATABASE), 1, 50, None),
     Workload("view rows", "row", partial(views.rows, DATABASE), 1, 4, None),
     Workload("view groups of all rows", "request", partial(views.groups, DATABASE), 1, None, None),
+    Workload("_index build", "document", partial(views.mango_build, DATABASE), 1, 27, None),
+    Workload("_find by an index", "document", partial(views.found, DATABASE), 1, None, None),
+    Workload(
+        "_find without an index", "document", partial(views.looked_through, DATABASE), 1, 40, None
+    ),
     Workload("attachment in", "MiB", attachment_in, 1, 4000, None),
     Workload("attachment out", "MiB", attachment_out, 1, 2000, None),
 )
