@@ -62,11 +62,14 @@ async def events(pages: Pages) -> AsyncIterator[bytes]:
     """Give an event for each row (CouchDB docs, "api/database/changes", "Event Source")."""
     yield b""
     async with aclosing(pages):
-        async for page in pages:
-            if page is HEARTBEAT:
-                yield b"event: heartbeat\ndata: \n\n"
-            elif page.rows:
-                yield b"".join([_event(row) for row in page.rows])
+        try:
+            async for page in pages:
+                if page is HEARTBEAT:
+                    yield b"event: heartbeat\ndata: \n\n"
+                elif page.rows:
+                    yield b"".join([_event(row) for row in page.rows])
+        except CouchError as error:
+            yield b"event: error\ndata:" + _failed(error).strip() + b"\n\n"
 
 
 def _failed(error: CouchError) -> bytes:

@@ -145,6 +145,29 @@ async def test_a_filter_that_fails_later_breaks_the_answer_off(
         (await owner.get(f"{numbered}/_changes", filter="d/late")).json()
 
 
+async def test_a_filter_that_fails_later_ends_an_event_source(
+    owner: Any, numbered: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filtered, "_PAGE", 2)
+    asked = {"filter": "d/late", "feed": "eventsource", "timeout": 1}
+    answer = await owner.get(f"{numbered}/_changes", **asked)
+    *_, last = answer.body.strip().split(b"\n\n")
+    kind, data = last.split(b"\n")
+    assert kind == b"event: error"
+    failed = {"error": "function_failed", "reason": "Error: odd"}
+    assert json.loads(data.removeprefix(b"data:")) == failed
+
+
+async def test_a_listing_that_lets_nothing_through_sends_heartbeats_and_ends(
+    owner: Any, numbered: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filtered, "_PAGE", 1)
+    asked = {"filter": "d/least", "least": 99, "heartbeat": 1}
+    answer = await owner.get(f"{numbered}/_changes", **asked)
+    assert answer.json()["results"] == []
+    assert answer.body.removeprefix(b'{"results":[\n').startswith(b"\n\n")
+
+
 async def test_a_function_learns_nothing_that_identifies_the_client(
     api: Any, owner: Any, numbered: str
 ) -> None:
