@@ -12,6 +12,10 @@ Each file is for the owner's eyes only and is replaced whole.  `ensure` makes wh
 signs anew what does not fit, so a hub that died half-way, or a recovered identity, is made whole
 by the same steps.  A key that is there is never replaced.  An identity key that was lost is asked
 for: a new one would make this hub a stranger to everybody.
+
+A further hub of the same person has no identity key: it is a device whose certificates another hub
+has signed.  `adopted.pem` holds them, and says that the key is elsewhere; the identity that the hub
+had before is kept in `former.key`.
 """
 
 from __future__ import annotations
@@ -28,20 +32,25 @@ from pathlib import Path
 from typing import Final, cast
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
+    load_der_public_key,
     load_pem_private_key,
 )
 
 from acl import store
 from acl.core import certs, recovery
 from acl.core.certs import PrivateKey
-from acl.core.errors import AlreadyThere, RefusedError
+from acl.core.errors import AlreadyThere, KeyFormatError, RefusedError
+from acl.core.keys import accepted_key_type
 
 _SIGNED: Final = ("device", "owner")
+_ADOPTED: Final = "adopted.pem"
 _RENEW_BEFORE = datetime.timedelta(days=365)
 
 
@@ -54,6 +63,23 @@ class Identity:
     owner_key: str
 
 
+@dataclass(frozen=True, slots=True)
+class DeviceRequest:
+    """The public keys (SubjectPublicKeyInfo, DER) of a hub that wants to be a device."""
+
+    device: bytes
+    owner: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceCertificates:
+    """What makes a hub a device of an identity (DER)."""
+
+    identity: bytes
+    device: bytes
+    owner: bytes
+
+
 def ensure(folder: Path, now: datetime.datetime) -> Identity:
     """Make this hub's keys and certificates where they are missing, and note them as principals.
 
@@ -62,6 +88,7 @@ def ensure(folder: Path, now: datetime.datetime) -> Identity:
     """
     with _locked(folder):
         _require_key(folder)
+        _note_adoption(folder)
         store.check_owner(_known_key(folder))
         _complete(folder, now)
         ours = load(folder)
@@ -123,6 +150,7 @@ def import_(folder: Path, pem: bytes, passphrase: str, now: datetime.datetime) -
         path = folder / "identity.key"
         if not path.exists():
             write_private(path, pem_of(key))
+        (folder / _ADOPTED).unlink(missing_ok=True)  # Now the key is here.
         _complete(folder, now)
         ours = load(folder)
         if store.is_set_up():
@@ -130,9 +158,78 @@ def import_(folder: Path, pem: bytes, passphrase: str, now: datetime.datetime) -
     return ours
 
 
+def has_identity_key(folder: Path) -> bool:
+    """Tell whether this hub can sign for its person; a device that was adopted cannot."""
+    return (folder / "identity.key").exists()
+
+
+def device_request(folder: Path) -> DeviceRequest:
+    """Return the keys that another hub of the same person is to sign."""
+    return DeviceRequest(*(_spki(_read_key(folder / f"{name}.key")) for name in _SIGNED))
+
+
+def sign_device(folder: Path, request: DeviceRequest, now: datetime.datetime) -> DeviceCertificates:
+    """Make certificates for another hub of this person.
+
+    Both keys then act as the owner: whoever revokes that device has to revoke both.  Raises
+    KeyFormatError, and RefusedError on a hub that has no identity key itself.
+    """
+    if not has_identity_key(folder):
+        raise RefusedError(
+            "Your identity key is on another of your devices. Add this one there, or import your "
+            "recovery file here first: manage.py identity import"
+        )
+    key, issuer = _read_key(folder / "identity.key"), _certificates(folder / "identity.crt")[0]
+    device, owner = (
+        _der(certs.signed_leaf(_public_key(spki), issuer, key, serial=_serial(), now=now))
+        for spki in (request.device, request.owner)
+    )
+    return DeviceCertificates(_der(issuer), device, owner)
+
+
+def adopt(folder: Path, given: DeviceCertificates, now: datetime.datetime) -> Identity:
+    """Make this hub a device of the identity that signed `given`.
+
+    Raises KeyFormatError for certificates that are not of this hub's keys, RefusedError where this
+    hub has friends already: they know it by the identity that it would give up.
+    """
+    with _locked(folder):
+        _check_given(folder, given)
+        store.check_friendless()
+        ours = folder / "identity.key"
+        if ours.exists() and certs.key_of(certs.parse(given.identity)) != _known_key(folder):
+            write_private(folder / "former.key", ours.read_bytes())
+            write_private(folder / _ADOPTED, _pem_of_ders(given))
+        _note_adoption(folder)
+        _complete(folder, now)
+        ours_now = load(folder)
+        store.register_own(ours_now.key, ours_now.device_key, ours_now.owner_key)
+    return ours_now
+
+
+def _check_given(folder: Path, given: DeviceCertificates) -> None:
+    wanted = certs.key_of(certs.parse(given.identity))
+    for name, der in zip(_SIGNED, (given.device, given.owner), strict=True):
+        own = certs.public_key_hash(_read_key(folder / f"{name}.key").public_key())
+        if certs.verified_keys(der, [given.identity]) != [own, wanted]:
+            raise KeyFormatError("These certificates were not made for this hub.")
+
+
+def _note_adoption(folder: Path) -> None:
+    """Give up the identity that this hub had before it was adopted; a crash repeats it."""
+    if not (folder / _ADOPTED).exists():
+        return
+    former = folder / "former.key"
+    (folder / "identity.key").unlink(missing_ok=True)
+    adopted = certs.key_of(_certificates(folder / _ADOPTED)[0])
+    if former.exists() and store.is_set_up():
+        store.replace_owner(certs.public_key_hash(_read_key(former).public_key()), adopted)
+
+
 def _require_key(folder: Path) -> None:
     # The key is written before its certificate: no crash leaves the certificate alone.
-    if (folder / "identity.crt").exists() and not (folder / "identity.key").exists():
+    lost = (folder / "identity.crt").exists() and not (folder / "identity.key").exists()
+    if lost and not (folder / _ADOPTED).exists():
         raise RefusedError(
             f"{folder / 'identity.key'} is missing. Put your copy of it back, or run: "
             "manage.py identity import"
@@ -149,6 +246,8 @@ def _require_same(folder: Path, key: PrivateKey) -> None:
 def _known_key(folder: Path) -> str | None:
     """Return who this hub is already: by its key, or by the certificate of a key that was lost."""
     key, certificate = folder / "identity.key", folder / "identity.crt"
+    if (folder / _ADOPTED).exists():
+        return certs.key_of(_certificates(folder / _ADOPTED)[0])
     if key.exists():
         return certs.public_key_hash(_read_key(key).public_key())
     return certs.key_of(_certificates(certificate)[0]) if certificate.exists() else None
@@ -163,6 +262,22 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _complete(folder: Path, now: datetime.datetime) -> None:
+    if (folder / _ADOPTED).exists():
+        _put_adopted(folder)
+    else:
+        _sign_own(folder, now)
+
+
+def _put_adopted(folder: Path) -> None:
+    identity, device, owner = map(_pem, _certificates(folder / _ADOPTED))
+    contents = {"identity": identity, "device": device + identity, "owner": owner + identity}
+    for name, pem in contents.items():
+        path = folder / f"{name}.crt"
+        if not path.exists() or path.read_bytes() != pem:
+            write_private(path, pem)
+
+
+def _sign_own(folder: Path, now: datetime.datetime) -> None:
     key = _key(folder / "identity.key")
     path = folder / "identity.crt"
     if not _is_of(path, key):
@@ -222,6 +337,24 @@ def _certificates(path: Path) -> list[x509.Certificate]:
         raise RefusedError(
             f"{path} holds no certificate. Delete it: the hub makes a new one at its start."
         ) from error
+
+
+def _public_key(spki: bytes) -> certs.PublicKey:
+    try:
+        key = load_der_public_key(spki)
+    except (ValueError, UnsupportedAlgorithm):
+        key = None
+    if not accepted_key_type(key):
+        raise KeyFormatError("This is not a public key that the hub can sign.")
+    return cast(certs.PublicKey, key)
+
+
+def _spki(key: PrivateKey) -> bytes:
+    return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _pem_of_ders(given: DeviceCertificates) -> bytes:
+    return b"".join(_pem(certs.parse(der)) for der in (given.identity, given.device, given.owner))
 
 
 def _serial() -> int:

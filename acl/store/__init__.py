@@ -21,6 +21,7 @@ from acl.store.people import (
     allow_create_databases,
     allow_origin,
     check_free,
+    check_friendless,
     check_origin,
     check_owner,
     disallow_origin,
@@ -34,6 +35,7 @@ from acl.store.people import (
     remove_group,
     remove_member,
     remove_principal,
+    replace_owner,
 )
 
 __all__ = [
@@ -50,6 +52,7 @@ __all__ = [
     "allow_create_databases",
     "allow_origin",
     "check_free",
+    "check_friendless",
     "check_grant",
     "check_origin",
     "check_owner",
@@ -70,6 +73,7 @@ __all__ = [
     "remove_group",
     "remove_member",
     "remove_principal",
+    "replace_owner",
     "set_members",
     "version",
 ]

@@ -63,6 +63,21 @@ def register_own(identity_key: str, device_key: str, owner_key: str) -> None:
         _register(name, key, kind)
 
 
+def check_friendless() -> None:
+    """Raise RefusedError where friends know this hub already."""
+    if Principal.objects.filter(kind=Principal.Kind.FRIEND).exists():
+        raise RefusedError(
+            "This hub has friends already, who know it by its own identity. Become a device with a "
+            "fresh hub: set HUB_DATA to a new folder. Or forget the friends here first."
+        )
+
+
+@transaction.atomic
+def replace_owner(former_key: str, key: str) -> None:
+    """Note that the owner's identity is another one now: this hub was adopted as a device."""
+    Principal.objects.filter(kind=Principal.Kind.OWNER, key=former_key).update(key=key)
+
+
 def _register(name: str, key: str, kind: str) -> None:
     known = Principal.objects.filter(key=key).first()
     if known is not None:

@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+)
 
 from acl import identity
 from acl.core import certs
@@ -244,3 +248,101 @@ def test_a_recovered_hub_leaves_the_lost_one_to_be_revoked(tmp_path: Path) -> No
     found = identity.import_(tmp_path / "found", saved, PASSPHRASE, NOW)
     devices = Principal.objects.filter(kind="device").values_list("key", flat=True)
     assert {lost.device_key, lost.owner_key, found.device_key, found.owner_key} == set(devices)
+
+
+# -- a further hub of the same person --------------------------------------------------------------
+
+
+@pytest.fixture
+def at_home(tmp_path: Path) -> Path:
+    """Where the data of the person's first hub lies, which has the identity key."""
+    folder = tmp_path / "home"
+    _another_hub(folder)
+    return folder
+
+
+@pytest.fixture
+def laptop(tmp_path: Path) -> Path:
+    """Where the data of a fresh hub lies, whose tables these are."""
+    folder = tmp_path / "laptop"
+    identity.ensure(folder, NOW)
+    return folder
+
+
+def _given(at_home: Path, laptop: Path) -> identity.DeviceCertificates:
+    return identity.sign_device(at_home, identity.device_request(laptop), NOW)
+
+
+def test_an_adopted_hub_shows_the_identity_of_its_person(at_home: Path, laptop: Path) -> None:
+    before = identity.load(laptop)
+    ours = identity.adopt(laptop, _given(at_home, laptop), NOW)
+    home = identity.load(at_home).key
+    assert ours == identity.Identity(home, before.device_key, before.owner_key)
+    for name, own in (("device", ours.device_key), ("owner", ours.owner_key)):
+        leaf, *others = _chain(laptop / f"{name}.crt")
+        assert certs.verified_keys(leaf, others) == [own, home]
+    assert [one.key for one in Principal.objects.filter(kind="owner")] == [home]
+    assert not identity.has_identity_key(laptop)
+    with pytest.raises(RefusedError, match="another of your devices"):
+        _given(laptop, at_home)
+
+
+def test_an_adopted_hub_starts_again(at_home: Path, laptop: Path) -> None:
+    ours = identity.adopt(laptop, _given(at_home, laptop), NOW)
+    kept = {path.name: path.read_bytes() for path in laptop.iterdir()}
+    assert identity.ensure(laptop, NOW) == ours
+    assert {path.name: path.read_bytes() for path in laptop.iterdir()} == kept
+    assert identity.adopt(laptop, _given(at_home, laptop), NOW) == ours
+
+
+@pytest.mark.parametrize("lost", ["identity.crt", "device.crt", "owner.crt", "the table"])
+def test_an_adoption_that_was_cut_off_is_finished_at_the_next_start(
+    at_home: Path, laptop: Path, lost: str
+) -> None:
+    former = identity.load(laptop).key
+    key = (laptop / "identity.key").read_bytes()
+    ours = identity.adopt(laptop, _given(at_home, laptop), NOW)
+    (laptop / "identity.key").write_bytes(key)
+    if lost == "the table":
+        Principal.objects.filter(kind="owner").update(key=former)
+    else:
+        (laptop / lost).unlink()
+    assert identity.ensure(laptop, NOW) == ours
+    assert not identity.has_identity_key(laptop)
+
+
+def test_certificates_for_another_hub_are_refused(
+    at_home: Path, laptop: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    _another_hub(other)
+    before = _contents(laptop)
+    with pytest.raises(KeyFormatError, match="not made for this hub"):
+        identity.adopt(laptop, _given(at_home, other), NOW)
+    assert _contents(laptop) == before
+
+
+def test_a_hub_that_has_friends_is_not_adopted(at_home: Path, laptop: Path) -> None:
+    Principal.objects.create(name="alice", key="A" * 43)
+    before = _contents(laptop)
+    with pytest.raises(RefusedError, match="friends"):
+        identity.adopt(laptop, _given(at_home, laptop), NOW)
+    assert _contents(laptop) == before
+
+
+@pytest.mark.parametrize("spki", [b"", b"nonsense", None])
+def test_only_a_public_key_is_signed(at_home: Path, laptop: Path, spki: bytes | None) -> None:
+    weak = rsa.generate_private_key(65537, 1024).public_key()
+    encoded = weak.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    request = identity.DeviceRequest(encoded if spki is None else spki, encoded)
+    with pytest.raises(KeyFormatError):
+        identity.sign_device(at_home, request, NOW)
+
+
+def test_a_recovery_file_makes_an_adopted_hub_whole(at_home: Path, laptop: Path) -> None:
+    identity.adopt(laptop, _given(at_home, laptop), NOW)
+    pem = identity.export(at_home, PASSPHRASE)
+    ours = identity.import_(laptop, pem, PASSPHRASE, NOW)
+    assert ours.key == identity.load(at_home).key
+    assert identity.has_identity_key(laptop)
+    assert identity.ensure(laptop, NOW) == ours
