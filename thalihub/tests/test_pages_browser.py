@@ -130,7 +130,7 @@ def test_a_form_that_is_refused_says_why(browser: Browser, shared_hub: HubProces
     page.fill("#id_database", "letters")
     page.check("#id_read")
     page.click("input[name=_save]")
-    assert page.locator(".errornote").count() == 1
+    page.locator(".errornote").wait_for()
     said = " ".join(page.locator(".errorlist").all_inner_texts())
     assert "Choose a principal or a group" in said
 
