@@ -76,6 +76,7 @@ def _children(plan: Plan) -> Sequence[Child]:
             for number in range(1, plan.web_processes + 1)
         ),
         Child("worker", _python("thalihub.workerprocess")),
+        Child("keeper", _python("thalihub.keeperprocess")),
     ]
 
 

@@ -11,6 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+ADDRESSBOOK = "addressbook"
+"""The database of who is who and who may what: nobody but the owner ever reads or writes it."""
+
 
 class Right(enum.Flag):
     """What an endpoint asks for; several together mean that one of them is enough."""

@@ -1,6 +1,9 @@
 """The ACL tables: what the command line, the admin and the gate do with them."""
 
 from acl.core.policy import Members
+from acl.store.entries import KINDS, Entry, Own
+from acl.store.entries import entries as all_entries
+from acl.store.entries import put as put_entry
 from acl.store.everything import VERSION, Everything, Known, load, version
 from acl.store.grants import (
     add_grant,
@@ -39,16 +42,20 @@ from acl.store.people import (
 )
 
 __all__ = [
+    "KINDS",
     "OWNER",
     "VERSION",
+    "Entry",
     "Everything",
     "Known",
     "Members",
+    "Own",
     "add_grant",
     "add_grant_in",
     "add_group",
     "add_member",
     "add_principal",
+    "all_entries",
     "allow_create_databases",
     "allow_origin",
     "check_free",
@@ -68,6 +75,7 @@ __all__ = [
     "load",
     "members_of",
     "origins_by_principal",
+    "put_entry",
     "register_own",
     "remove_grant",
     "remove_group",

@@ -108,6 +108,12 @@ def names(sql: Sql) -> list[str]:
     return sorted(row[0] for row in rows)
 
 
+def deleted_names(sql: Sql) -> list[str]:
+    """Return the names of databases that were deleted here, and not made again."""
+    rows = sql.all("SELECT name FROM couchapi_databaseevent WHERE kind = 'deleted'")
+    return [row[0] for row in rows]
+
+
 def everything(sql: Sql) -> list[DatabaseRow]:
     """Return all databases by name."""
     rows = sql.all(f"SELECT {_COLUMNS} FROM couchapi_database WHERE NOT dropped ORDER BY name")

@@ -1,0 +1,87 @@
+"""Keeps the hub's own databases, for as long as the hub runs.
+
+`me` has what the owner's friends may know (the contact card), `inbox` takes what they send
+unasked.  Both are shared with the group “friends” once, when they are made: what the owner changes
+of that afterwards stays so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from asgiref.sync import sync_to_async
+
+from acl import gate, sql
+from acl import store as acl_store
+from acl.core.errors import AlreadyThere
+from acl.core.policy import ADDRESSBOOK
+from acl.store import Own
+from couchapi import wakeups
+from couchapi.core.errors import FileExists
+from couchapi.store import databases
+from replication.books import addressbook
+
+logger = logging.getLogger(__name__)
+
+FRIENDS = "friends"
+ME = "me"
+INBOX = "inbox"
+
+_LOOK_SECONDS = 1.0
+_AFTER_FAILURE_SECONDS = 10.0
+_MOST_TURNS = 5
+_POLICY = "lww"
+
+
+async def keep(own: Callable[[], Awaitable[Own]]) -> None:
+    """Keep them until cancelled; `own` tells what this hub is called now."""
+    with wakeups.listening(ADDRESSBOOK) as waiter:
+        while True:
+            try:
+                seen = await gate.acl_version()
+                await keep_once(await own())
+                while not await waiter.wait(_LOOK_SECONDS):
+                    if await gate.acl_version() != seen:
+                        break
+            except Exception:  # The outermost line of a process that has other work too.
+                logger.exception("The hub's own databases could not be kept; trying again.")
+                await asyncio.sleep(_AFTER_FAILURE_SECONDS)
+
+
+async def keep_once(own: Own) -> None:
+    """Make what is missing, and the address book agree with the tables."""
+    made = [name for name in (ADDRESSBOOK, ME, INBOX) if await _made(name)]
+    await sync_to_async(_share)(made)
+    for _ in range(_MOST_TURNS):  # One more where an entry named another that came after it.
+        if not await addressbook.put_in_step(own):
+            return
+
+
+async def _made(name: str) -> bool:
+    if name in await sql.scan(databases.names):
+        return False
+    make = partial(databases.create, name=name, policy=_POLICY, epoch=secrets.token_hex(4))
+    try:
+        await sql.write(make)
+    except FileExists:  # By another process, in this moment.
+        return False
+    return True
+
+
+def _share(made: list[str]) -> None:
+    if not made:
+        return
+    try:
+        acl_store.add_group(FRIENDS)
+    except AlreadyThere:
+        logger.info("The name “%s” is in use: it is not given to a new group.", FRIENDS)
+    if FRIENDS not in {name for name, _members in acl_store.list_groups()}:
+        return
+    if ME in made:
+        acl_store.add_grant(ME, FRIENDS, read=True, write=False)
+    if INBOX in made:
+        acl_store.add_grant(INBOX, FRIENDS, read=False, write=True)

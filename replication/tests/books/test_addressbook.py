@@ -1,0 +1,215 @@
+"""Principals, groups and grants stand in the address book, and what stands there holds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from acl import store
+from acl.core.errors import BadName
+from acl.core.policy import ADDRESSBOOK
+from acl.models import Group, Principal
+from acl.store import Own
+from replication import books
+
+KEY, OTHER = "A" * 43, "B" * 42 + "A"
+OWN = Own("C" * 42 + "A", "D" * 42 + "A", "Kitchen")
+
+
+@pytest.fixture
+async def book(api: Any, owner: Any) -> Any:
+    """The owner's client, with the hub's own databases made."""
+    await books.keep_once(OWN)
+    yield owner
+    for name in (ADDRESSBOOK, "me", "inbox"):
+        await owner.delete(f"/{name}")
+    for rows in (Group.objects.all(), Principal.objects.filter(key__in=[KEY, OTHER])):
+        await _sync(rows.delete)
+
+
+async def _sync(call: Any, *args: Any, **kwargs: Any) -> Any:
+    return await asyncio.to_thread(call, *args, **kwargs)
+
+
+async def _get(book: Any, name: str) -> dict[str, Any] | None:
+    await books.keep_once(OWN)
+    answer = await book.get(f"/{ADDRESSBOOK}/{name}")
+    if answer.status == 404:
+        return None
+    document: dict[str, Any] = answer.json()
+    del document["_id"], document["_rev"]
+    return document
+
+
+async def _put(book: Any, name: str, entry: Mapping[str, Any]) -> None:
+    held = await book.get(f"/{ADDRESSBOOK}/{name}")
+    rev = {"_rev": held.json()["_rev"]} if held.status == 200 else {}
+    assert (await book.put(f"/{ADDRESSBOOK}/{name}", {**entry, **rev})).status == 201
+    await books.keep_once(OWN)
+
+
+def _person(**changes: Any) -> dict[str, Any]:
+    return {
+        "type": "principal",
+        "key": f"sha256:{KEY}",
+        "name": "alice",
+        "kind": "friend",
+        "may_create_databases": False,
+        "revoked": False,
+        "origins": [],
+    } | changes
+
+
+PERSON = f"principal:sha256:{KEY}"
+
+
+async def test_a_principal_that_is_added_stands_in_the_book(book: Any) -> None:
+    await _sync(store.add_principal, "alice", KEY)
+    assert await _get(book, PERSON) == _person()
+    await _sync(store.allow_origin, "alice", "https://app.example")
+    assert await _get(book, PERSON) == _person(origins=["https://app.example"])
+    await _sync(store.remove_principal, "alice")
+    assert await _get(book, PERSON) is None
+
+
+async def test_a_principal_of_the_book_is_known_to_the_hub(book: Any) -> None:
+    await _put(book, PERSON, _person(origins=["https://app.example"]))
+    assert (await _sync(store.find_principal, "alice")).key == KEY
+    await _put(book, PERSON, _person(name="Alice B.", revoked=True))
+    found = await _sync(store.find_principal, "Alice B.")
+    assert found.revoked
+    assert found.pk not in await _sync(store.origins_by_principal)
+    rev = (await book.get(f"/{ADDRESSBOOK}/{PERSON}")).json()["_rev"]
+    await book.delete(f"/{ADDRESSBOOK}/{PERSON}", rev=rev)
+    await books.keep_once(OWN)
+    assert not await _sync(Principal.objects.filter(key=KEY).exists)
+
+
+async def _of_database(book: Any, db_name: str) -> list[tuple[str, dict[str, Any]]]:
+    """Give the grants on a database that the book has, with the ids of their documents."""
+    await books.keep_once(OWN)
+    rows = (await book.get(f"/{ADDRESSBOOK}/_all_docs", include_docs="true")).json()["rows"]
+    return [(row["id"], row["doc"]) for row in rows if row["doc"].get("database") == db_name]
+
+
+async def test_a_group_travels_with_its_members(book: Any) -> None:
+    await _sync(store.add_principal, "alice", KEY)
+    for name in ("family", "children"):
+        await _sync(store.add_group, name)
+    for member in ("alice", "children"):
+        await _sync(store.add_member, "family", member)
+    entry = {
+        "type": "group",
+        "name": "family",
+        "members": [{"group": "children"}, {"principal": f"sha256:{KEY}"}],
+    }
+    assert await _get(book, "group:family") == entry
+    await _put(book, "group:family", entry | {"members": [{"group": "children"}]})
+    assert dict(await _sync(store.list_groups))["family"] == ["children"]
+
+
+async def test_a_member_that_is_not_known_yet_comes_later(book: Any) -> None:
+    entry = {"type": "group", "name": "family", "members": [{"principal": f"sha256:{KEY}"}]}
+    await _put(book, "group:family", entry)
+    assert dict(await _sync(store.list_groups))["family"] == []
+    assert await _get(book, "group:family") == entry
+    await _put(book, PERSON, _person())
+    assert dict(await _sync(store.list_groups))["family"] == ["alice"]
+
+
+async def test_a_grant_travels_and_what_another_device_says_of_it_holds(book: Any) -> None:
+    await _sync(store.add_principal, "alice", KEY)
+    await _sync(store.add_grant, "letters", "alice", read=True, write=False)
+    ((name, grant),) = await _of_database(book, "letters")
+    assert grant["holder"] == {"principal": f"sha256:{KEY}"}
+    assert (grant["read"], grant["write"], grant["admin"]) == (True, False, False)
+    await _put(
+        book, name, {part: grant[part] for part in grant if part[0] != "_"} | {"write": True}
+    )
+    ((held),) = await _sync(store.list_grants, "letters")
+    assert (held.read, held.write) == (True, True)
+    await _sync(store.remove_grant, "letters", "alice")
+    assert await _of_database(book, "letters") == []
+
+
+async def test_a_database_that_is_deleted_here_stays_shared_elsewhere(
+    book: Any, database: str
+) -> None:
+    db_name = database.removeprefix("/")
+    await _sync(store.add_principal, "alice", KEY)
+    await _sync(store.add_grant, db_name, "alice", read=True, write=True)
+    assert len(await _of_database(book, db_name)) == 1
+    await book.delete(database)
+    assert len(await _of_database(book, db_name)) == 1
+    assert await _sync(store.list_grants, db_name) == []
+    # A database of the same name is another one: nobody inherits anything.
+    await book.put(database)
+    assert await _of_database(book, db_name) == []
+    assert await _sync(store.list_grants, db_name) == []
+
+
+async def test_this_hub_has_its_own_name_elsewhere(book: Any, hub_keys: Own) -> None:
+    await books.keep_once(hub_keys)
+    name = f"principal:sha256:{hub_keys.device_key}"
+    assert (await book.get(f"/{ADDRESSBOOK}/{name}")).json()["name"] == "Kitchen"
+
+
+@pytest.fixture
+async def hub_keys(api: Any) -> Any:
+    """What `manage.py hub` notes at its start."""
+    device = await _sync(Principal.objects.get, name="this device")
+    return Own(device.key, OWN.owner_key, "Kitchen")
+
+
+async def test_a_name_that_is_taken_gets_the_beginning_of_the_key(book: Any) -> None:
+    await _sync(store.add_principal, "alice", OTHER)
+    await _put(book, PERSON, _person())
+    named = {one.key: one.name for one in await _sync(store.list_principals)}
+    assert named[OTHER] == "alice"
+    assert named[KEY].startswith("alice ")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        _person(kind="owner"),
+        _person(kind="king"),
+        _person(name="a/b"),
+        _person(key=f"sha256:{OTHER}"),
+        _person(origins=7),
+        {"type": "principal"},
+        {"type": "grant", "database": "x"},
+        {"nothing": True},
+    ],
+)
+async def test_an_entry_that_says_nothing_is_left_out(book: Any, wrong: dict[str, Any]) -> None:
+    before = await _sync(store.list_principals)
+    await _put(book, PERSON, wrong)
+    assert await _sync(store.list_principals) == before
+
+
+async def test_nobody_but_the_owner_can_be_given_the_book(api: Any, book: Any) -> None:
+    friend = await _sync(api.principal)
+    with pytest.raises(BadName, match="yours alone"):
+        await _sync(store.add_grant, ADDRESSBOOK, friend.name, read=True, write=True)
+    await book.put(f"/{ADDRESSBOOK}/_security", {"members": {"names": [friend.name]}})
+    for answer in (await friend.get(f"/{ADDRESSBOOK}"), await friend.put(f"/{ADDRESSBOOK}/x", {})):
+        assert answer.status == 404
+    assert ADDRESSBOOK not in (await friend.get("/_all_dbs")).json()
+
+
+async def test_friends_may_read_me_and_write_to_the_inbox_until_they_may_not(
+    api: Any, book: Any
+) -> None:
+    friend = await _sync(api.principal)
+    await _sync(store.add_member, "friends", friend.name)
+    assert (await friend.get("/me/_all_docs")).status == 200
+    assert (await friend.put("/me/x", {})).status == 403
+    assert (await friend.put("/inbox/x", {})).status == 201
+    assert (await friend.get("/inbox/_all_docs")).status == 403
+    await _sync(store.remove_grant, "inbox", "friends")
+    await books.keep_once(OWN)
+    assert (await friend.put("/inbox/y", {})).status == 404
