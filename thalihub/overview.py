@@ -22,6 +22,7 @@ from couchapi.store.databases import DatabaseRow
 from thalihub import store
 
 _MOST_LISTED = 8
+_OF_THE_HUB = ("addressbook", "inbox", "me")
 
 
 class Notice(NamedTuple):
@@ -70,7 +71,7 @@ def now() -> Overview:
         friend_count=len(friends),
         device_count=kinds.count(Principal.Kind.DEVICE),
         application_count=kinds.count(Principal.Kind.APPLICATION),
-        shared=_shared(rows[:_MOST_LISTED]),
+        shared=_shared([row for row in rows if row.name not in _OF_THE_HUB][:_MOST_LISTED]),
         database_count=len(rows),
         size=size,
         warnings=_warnings(size),

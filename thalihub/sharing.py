@@ -26,6 +26,9 @@ from acl.core.policy import Permit
 from acl.models import Grant, Group, Principal
 from couchapi.store import databases
 
+_ADDRESSBOOK = "addressbook"
+"""The database that is the owner's alone."""
+
 
 class Held(NamedTuple):
     """What one principal can do with a database, and by which lines."""
@@ -65,16 +68,18 @@ def _groups() -> list[tuple[str, list[str]]]:
 @admin.site.admin_view
 def page(request: HttpRequest) -> HttpResponse:
     """Show the ACLs; add and remove lines."""
-    names = sql.read_sync(databases.names)
+    names = [name for name in sql.read_sync(databases.names) if name != _ADDRESSBOOK]
     chosen = request.GET.get("database", "")
     db_name = chosen if chosen in names else (names[0] if names else "")
-    form = GrantForm(request.POST if "add" in request.POST else None)
+    form = GrantForm(
+        request.POST if "add" in request.POST else None, initial={"who": request.GET.get("who")}
+    )
     if request.method == "POST" and db_name and _changed(request, db_name, form):
         return redirect(f"{reverse('sharing')}?{urlencode({'database': db_name})}")
     context = {
         **admin.site.each_context(request),
         **_of_database(db_name),
-        **_seen_as(request.GET.get("as", ""), names),
+        **_seen_as(request.GET.get("as", "")),
         "title": _("Sharing"),
         "names": names,
         "form": form,
@@ -124,12 +129,17 @@ def _held(principal: Principal, db_name: str, lines: Sequence[Grant]) -> Held:
     return Held(principal.name, ", ".join(ways), permit)
 
 
-def _seen_as(name: str, names: Sequence[str]) -> dict[str, Any]:
+def _seen_as(name: str) -> dict[str, Any]:
     known = people.list_principals()
     chosen = next((one for one in known if one.name == name), None)
-    permits = [(db_name, _permit(chosen, db_name)) for db_name in names] if chosen else []
-    seen = [(db_name, permit) for db_name, permit in permits if permit.is_visible]
-    return {"principals": known, "chosen": chosen, "seen": seen}
+    return {"principals": known, "chosen": chosen, "seen": seen_by(chosen) if chosen else []}
+
+
+def seen_by(principal: Principal) -> list[tuple[str, Permit]]:
+    """Return the databases that a principal can do something with, and what."""
+    names = sql.read_sync(databases.names)
+    permits = [(db_name, _permit(principal, db_name)) for db_name in names]
+    return [(db_name, permit) for db_name, permit in permits if permit.is_visible]
 
 
 def _permit(principal: Principal, db_name: str) -> Permit:

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 
-from thalihub import overview, store
+from thalihub import navigation, overview, store
 
 
 class HubSite(AdminSite):
@@ -19,12 +19,18 @@ class HubSite(AdminSite):
     site_title = "Thali Device Hub"
     index_title = _("Your data, and who may see it")
     site_url = None
+    # The navigation is ours, above the page: templates/admin/base_site.html.
+    enable_nav_sidebar = False
     index_template = "hub/index.html"
     login_template = "hub/login.html"
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
-        """Add the hub's name, and whether it has an owner."""
-        more = {"hub_name": str(store.hub()), "is_claimed": store.is_claimed()}
+        """Add the hub's name, whether it has an owner, and the navigation."""
+        more = {
+            "hub_name": str(store.hub()),
+            "is_claimed": store.is_claimed(),
+            "places": navigation.places(request.path),
+        }
         return {**super().each_context(request), **more}
 
     def index(

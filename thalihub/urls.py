@@ -6,19 +6,26 @@ from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.urls import path
 from django.views.generic import RedirectView
+from django.views.i18n import set_language
 
-from thalihub import sharing, views
+from thalihub import contacts, devices, groups, meeting, sharing, views
 
 # A hub has groups of its own, of people: those of logins would only confuse.
 admin.site.unregister(Group)
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("language/", set_language, name="set_language"),
     # Before the admin's own, which take every address below theirs.
     path("setup/<str:token>/", views.claim, name="setup"),
     path("admin/setup/recovery/", views.recovery, name="setup-recovery"),
     path("admin/setup/storage/", views.storage, name="setup-storage"),
     path("admin/setup/done/", views.done, name="setup-done"),
+    path("people/", contacts.contacts, name="people"),
+    path("people/groups/", groups.groups, name="groups"),
+    path("people/<int:pk>/", contacts.contact, name="contact"),
+    path("meet/", meeting.meet, name="meet"),
+    path("devices/", devices.devices, name="devices"),
     path("admin/sharing/", sharing.page, name="sharing"),
     path("admin/", admin.site.urls),
 ]

@@ -123,6 +123,17 @@ def remove_principal(name: str) -> bool:
     return True
 
 
+@transaction.atomic
+def rename_principal(name: str, new_name: str) -> None:
+    """Call a principal something else; raises NoSuchHolder, BadName, AlreadyThere."""
+    principal = find_principal(name)
+    # To itself the old name is not taken: “ann” may become “Ann”.
+    Principal.objects.filter(pk=principal.pk).update(name=principal.key)
+    check_free(new_name)
+    principal.name = new_name
+    principal.save()
+
+
 def list_principals() -> list[Principal]:
     """Return all, by name."""
     return list(Principal.objects.order_by("name"))

@@ -11,6 +11,7 @@ from acl import sql, store
 from acl.core import keys
 from acl.core.errors import AlreadyThere, BadName, NoSuchHolder, RefusedError
 from acl.models import AllowedOrigin, Grant, Principal
+from acl.store.people import rename_principal
 from acl.tests.conftest import key
 
 pytestmark = pytest.mark.usefixtures("acls")
@@ -124,6 +125,16 @@ def test_a_device_is_revoked_and_stays_known() -> None:
     assert Principal.objects.get(key=key("device")).revoked
     store.register_own(key("identity"), key("device"), key("owner"))
     assert Principal.objects.get(key=key("device")).revoked
+
+
+def test_a_principal_gets_another_name_that_is_free_or_its_own() -> None:
+    store.add_principal("anna", key("anna"))
+    store.add_principal("berta", key("berta"))
+    rename_principal("anna", "Anna")
+    assert store.find_principal("Anna").key == key("anna")
+    with pytest.raises(AlreadyThere):
+        rename_principal("Anna", "BERTA")
+    assert store.find_principal("Anna").key == key("anna")
 
 
 def test_the_owner_cannot_be_removed() -> None:

@@ -1,0 +1,132 @@
+"""The pages of people, groups and devices change what the command line changes."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from acl import store as people
+
+
+@pytest.fixture
+def browser(api):
+    """The owner's browser, logged in."""
+    owner = User.objects.create_superuser("people")
+    client = Client(headers={"host": "hub"})
+    client.force_login(owner, backend="django.contrib.auth.backends.ModelBackend")
+    yield client
+    owner.delete()  # The tables are shared, and a hub with a login has an owner.
+
+
+@pytest.fixture
+def bob(api):
+    """A friend; whatever became of it, it is gone afterwards."""
+    name = api.principal("Bob").name
+    pk = number(name)
+    yield name
+    for one in people.list_principals():
+        if one.pk == pk:
+            people.remove_principal(one.name)
+
+
+def number(name):
+    """Return what the address of somebody's page has in it."""
+    return people.find_principal(name).pk
+
+
+def show(browser, page, *args):
+    """Return the page's text, without tags."""
+    html = browser.get(reverse(page, args=args), secure=True).content.decode()
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html[html.index("<main") :]))
+
+
+def send(browser, page, *args, **fields):
+    """Send one of the page's forms, and return where it leads and the text there."""
+    answer = browser.post(reverse(page, args=args), fields, secure=True, follow=True)
+    return answer.request["PATH_INFO"], answer.content.decode()
+
+
+def names():
+    return [one.name for one in people.list_principals()]
+
+
+def test_somebody_who_is_known_stands_in_the_address_book(browser, bob):
+    assert bob in show(browser, "people")
+    key_text = people.find_principal(bob).key_text
+    assert key_text in show(browser, "contact", number(bob))
+
+
+def test_a_person_gets_another_name_and_keeps_the_key(browser, bob):
+    key = people.find_principal(bob).key
+    path, text = send(browser, "contact", number(bob), rename="1", name=f"{bob} Miller")
+    assert path == reverse("contact", args=[number(f"{bob} Miller")])
+    assert "Renamed." in text
+    assert people.find_principal(f"{bob} Miller").key == key
+
+
+def test_a_name_that_is_taken_is_refused_in_words(browser, bob):
+    _, text = send(browser, "contact", number(bob), rename="1", name="owner")
+    assert "“owner” is taken" in text
+    assert bob in names()
+
+
+def test_somebody_who_is_forgotten_has_no_rights_left(browser, bob, database):
+    people.add_grant(database.strip("/"), bob, read=True, write=False)
+    assert database.strip("/") in show(browser, "contact", number(bob))
+    path, _ = send(browser, "contact", number(bob), forget="1")
+    assert path == reverse("people")
+    assert bob not in names()
+    assert people.list_grants(database.strip("/")) == []
+
+
+def test_the_owner_is_no_contact(browser):
+    assert browser.get(reverse("contact", args=[number("owner")]), secure=True).status_code == 404
+    answer = browser.post(reverse("contact", args=[number("owner")]), {"forget": "1"}, secure=True)
+    assert answer.status_code == 404
+
+
+def test_groups_are_made_filled_emptied_and_deleted(browser, bob, new_name):
+    group = f"Family {new_name()}"
+    send(browser, "groups", make="1", group=group)
+    send(browser, "groups", add="1", group=group, name=bob)
+    assert (group, [bob]) in people.list_groups()
+    assert f"Take {bob} out of {group}" in browser.get("/people/groups/", secure=True).text
+    send(browser, "groups", remove="1", group=group, name=bob)
+    assert (group, []) in people.list_groups()
+    send(browser, "groups", delete="1", group=group)
+    assert group not in dict(people.list_groups())
+
+
+def test_a_group_has_a_group_in_it(browser, new_name):
+    inner, outer = new_name(), new_name()
+    send(browser, "groups", make="1", group=inner)
+    send(browser, "groups", make="1", group=outer)
+    send(browser, "groups", add="1", group=outer, name=inner)
+    assert dict(people.list_groups())[outer] == [inner]
+    for name in (inner, outer):
+        people.remove_group(name)
+
+
+def test_a_device_is_renamed_and_revoked_for_good(browser, api):
+    phone = api.principal("phone", kind="device").name
+    send(browser, "devices", rename="1", device=phone, name=f"{phone} old")
+    send(browser, "devices", revoke="1", device=f"{phone} old")
+    assert people.find_principal(f"{phone} old").revoked
+    assert "Revoked" in show(browser, "devices")
+
+
+def test_the_hub_itself_and_friends_are_not_revoked_on_the_page_of_devices(browser, bob):
+    assert "This hub" in show(browser, "devices")
+    send(browser, "devices", revoke="1", device="this device")
+    send(browser, "devices", revoke="1", device=bob)
+    assert not any(people.find_principal(name).revoked for name in ("this device", bob))
+
+
+@pytest.mark.parametrize("name", ["people", "groups", "devices", "meet"])
+def test_a_stranger_comes_to_the_login(name):
+    answer = Client(headers={"host": "hub"}).get(reverse(name), secure=True)
+    assert answer["location"].startswith("/admin/login/")
