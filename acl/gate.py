@@ -8,13 +8,18 @@ process (design/access-control.md).
 
 from __future__ import annotations
 
+import time
+
 from acl.authentication import OWNERS, Caller
 from acl.core import policy
 from acl.core.errors import Forbidden, NoCertificate, NotVisible
 from acl.core.policy import Permit, Right
+from acl.models import Principal
 from acl.snapshot import current
 from acl.store import Everything, Known
 
+_APPLICATION = Principal.Kind.APPLICATION.value
+_NO_TOKEN = ("", 0.0)
 _NOBODY = Permit()
 _OWNER = policy.owner()
 
@@ -27,7 +32,7 @@ async def check(
     Raises NoCertificate; NotVisible where the caller has no right at all on the database, so that
     it does not learn whether there is one; Forbidden where it has others.
     """
-    if not caller.has_certificate and Right.ANY not in right:
+    if not caller.has_certificate and caller.token is None and Right.ANY not in right:
         raise NoCertificate
     permit = await permit_of(caller, db_name)
     if permit.allows(right, view):
@@ -49,15 +54,21 @@ async def permit_of(caller: Caller, db_name: str | None = None) -> Permit:
         return _OWNER
     groups = acls.groups.get(principal_id, ())
     grants = acls.grants.get((db_name, principal_id), ()) if db_name else ()
-    return policy.decide(grants, may_create=may_create, groups=groups)
+    is_application = kind == _APPLICATION
+    return policy.decide(
+        grants, may_create=may_create, groups=groups, is_application=is_application
+    )
 
 
 def _known(acls: Everything, caller: Caller) -> Known | None:
     """Return who the caller is by the ACLs of now, or None.
 
-    A feed asks again and again for one caller: its device may have been revoked meanwhile.
+    A feed asks again and again for one caller: its device may have been revoked meanwhile, or its
+    token have ended.
     """
     if caller.principal_id is None:
+        return None
+    if caller.token is not None and acls.tokens.get(caller.token, _NO_TOKEN)[1] <= time.time():
         return None
     for key in (caller.leaf_key, caller.key):
         known = acls.principals.get(key or "")

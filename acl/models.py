@@ -141,6 +141,32 @@ class AllowedOrigin(models.Model):
         return self.origin
 
 
+class ApplicationToken(models.Model):
+    """What lets a local application in that cannot show a certificate: of the token, the hash."""
+
+    principal = models.OneToOneField(
+        Principal, models.CASCADE, primary_key=True, related_name="token"
+    )
+    digest = models.CharField(max_length=64, unique=True)
+    made_at = models.BigIntegerField(help_text="Unix seconds.")
+    expires_at = models.BigIntegerField(null=True, help_text="Unix seconds; empty for never.")
+
+    def __str__(self) -> str:
+        return f"of {self.principal}"
+
+
+class ApplicationUse(models.Model):
+    """When an application last asked for something, to the minute; no part of the ACLs."""
+
+    principal = models.OneToOneField(
+        Principal, models.CASCADE, primary_key=True, related_name="use"
+    )
+    used_at = models.BigIntegerField(help_text="Unix seconds.")
+
+    def __str__(self) -> str:
+        return f"of {self.principal}"
+
+
 class AclVersion(models.Model):
     """One row: a number that changes with each change of the ACLs; triggers write it."""
 

@@ -22,6 +22,7 @@ from couchapi.endpoints import (
     mango,
     revs,
     server,
+    session,
 )
 from couchapi.endpoints.base import Endpoint
 
@@ -53,7 +54,7 @@ _database = {
 _server = {
     "_up": server.Up,
     "_uuids": server.Uuids,
-    "_session": server.Session,
+    "_session": session.Session,
     "_all_dbs": server.AllDatabases,
     "_dbs_info": server.DatabasesInfo,
     "_db_updates": server.DatabaseUpdates,

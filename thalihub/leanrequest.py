@@ -18,6 +18,8 @@ from django.utils.functional import cached_property
 
 from couchapi.core.errors import BadRequest, BodyTooLarge
 
+_JUDGED = frozenset({b"authorization", b"cookie", b"origin", b"sec-fetch-site"})
+
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 
@@ -44,6 +46,11 @@ class LeanRequest(HttpRequest):
             if key == name:
                 return str(value, "latin-1")
         return None
+
+    @cached_property
+    def judged(self) -> Mapping[bytes, bytes]:
+        """The headers that say who asks, and whose page: nearly every request has none."""
+        return {name: value for name, value in self.scope["headers"] if name in _JUDGED}
 
     @cached_property
     def headers(self) -> Mapping[str, str]:  # type: ignore[override]

@@ -18,7 +18,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 _ABSOLUTE = re.compile(rb"(https?|httpkey)://([^/?]*)([^?]*)(.*)", re.IGNORECASE | re.DOTALL)
 _KEY_SEGMENT = re.compile(rb"/[^/]*")
 _HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+,;=:\[\]-]*")
-_ONCE = frozenset({b"host", b"origin", b"sec-fetch-site"})
+_ONCE = frozenset({b"authorization", b"host", b"origin", b"sec-fetch-site"})
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
@@ -50,7 +50,9 @@ def _origin_form(target: bytes) -> bytes:
     absolute = _ABSOLUTE.fullmatch(target)
     if absolute is None:
         raise BadRequest("The request target must be a path or an absolute URL.")
-    scheme, _, path, query = absolute.groups()
+    scheme, authority, path, query = absolute.groups()
+    if b"@" in authority:  # RFC 9110, 4.2.4; a password in a URL ends in logs.
+        raise BadRequest("The request target must not hold a name or password.")
     if scheme.lower() == b"httpkey":
         path = _KEY_SEGMENT.sub(b"", path, count=1)
     return (path or b"/") + query
@@ -73,9 +75,9 @@ def _decoded(raw_path: bytes) -> str:
 def check_headers(headers: Headers) -> None:
     """Raise BadRequest for headers that could be understood in two ways.
 
-    There is exactly one Host (RFC 9112, 3.2), and at most one of what says whose page asks.  The
-    only transfer coding is "chunked": "identity" is no longer one, and beside a length it would
-    let two readers see two bodies (RFC 9112, 6.1).
+    There is exactly one Host (RFC 9112, 3.2), and at most one of what says who asks, and whose
+    page.  The only transfer coding is "chunked": "identity" is no longer one, and beside a length
+    it would let two readers see two bodies (RFC 9112, 6.1).
     """
     seen: list[bytes] = []
     for name, value in headers:
@@ -88,4 +90,4 @@ def check_headers(headers: Headers) -> None:
     if seen.count(b"host") != 1:
         raise BadRequest("Send exactly one Host header.")
     if len(seen) > len(set(seen)):
-        raise BadRequest("Send Origin and Sec-Fetch-Site once.")
+        raise BadRequest("Send Authorization, Origin and Sec-Fetch-Site once.")

@@ -3,6 +3,8 @@
     HubError                      status, word and reason are data
     +-- AccessError               who may what
     |   +-- NoCertificate         401
+    |   +-- WrongToken            401
+    |   +-- TwoCallers            401
     |   +-- NotVisible            404, the same body as for a database that does not exist
     |   +-- Forbidden             403
     +-- KeyFormatError            400: a key text, httpkey URL or certificate we cannot take
@@ -47,6 +49,21 @@ class NoCertificate(AccessError):
     status = 401
     word = "unauthorized"
     reason = "Connect with a client certificate that the owner of this hub knows."
+
+
+class WrongToken(NoCertificate):
+    """The caller sent a token or password that no application of this hub has (any more)."""
+
+    reason = "Name or password is incorrect."
+
+
+class TwoCallers(NoCertificate):
+    """The caller showed a certificate, and somebody else's token."""
+
+    reason = (
+        "This request shows a client certificate and the token of an application. Send one of "
+        "them. In a browser, choose no certificate for this hub."
+    )
 
 
 class NotVisible(AccessError):

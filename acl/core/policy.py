@@ -29,6 +29,8 @@ class Right(enum.Flag):
     ADMIN = enum.auto()
     """Administering one database: the owner, or the application that made it."""
     CREATE = enum.auto()
+    APPLICATION = enum.auto()
+    """What a local application may ask of the hub itself: the owner may, too."""
     OWNER = enum.auto()
 
 
@@ -66,6 +68,7 @@ class Permit:
     may_create: bool = False
     is_owner: bool = False
     is_known: bool = False
+    is_application: bool = False
     groups: tuple[str, ...] = ()
 
     @property
@@ -88,6 +91,7 @@ class Permit:
             Right.VIEW: self.read or view in self.views,
             Right.ADMIN: self.admin,
             Right.CREATE: self.may_create,
+            Right.APPLICATION: self.is_application or self.is_owner,
             Right.OWNER: self.is_owner,
         }
         return any(held[one] for one in right)
@@ -107,7 +111,11 @@ def owner(groups: tuple[str, ...] = ()) -> Permit:
 
 
 def decide(
-    grants: Iterable[GrantRecord], *, may_create: bool = False, groups: tuple[str, ...] = ()
+    grants: Iterable[GrantRecord],
+    *,
+    may_create: bool = False,
+    groups: tuple[str, ...] = (),
+    is_application: bool = False,
 ) -> Permit:
     """Return what these grants together allow to a principal that the hub knows."""
     held = list(grants)
@@ -123,5 +131,6 @@ def decide(
         selectors=selectors if reads and len(selectors) == len(reads) else None,
         may_create=may_create,
         is_known=True,
+        is_application=is_application,
         groups=groups,
     )

@@ -15,29 +15,29 @@ _RAISE = (
 )
 
 
-def make(apps, schema_editor):
+def make(apps, schema_editor, tables=TABLES):
     """Make the triggers, where they are not."""
-    for statement in _statements(schema_editor.connection.vendor):
+    for statement in _statements(schema_editor.connection.vendor, tables):
         schema_editor.execute(statement)
 
 
-def drop(apps, schema_editor):
+def drop(apps, schema_editor, tables=TABLES):
     """Drop the triggers."""
     postgresql = schema_editor.connection.vendor == "postgresql"
-    for table in TABLES:
+    for table in tables:
         for event in ("change",) if postgresql else ("insert", "update", "delete"):
             on_table = f" ON {table}" if postgresql else ""
             schema_editor.execute(f"DROP TRIGGER IF EXISTS {table}_{event}{on_table}")
 
 
-def _statements(vendor):
-    return _postgresql() if vendor == "postgresql" else _sqlite()
+def _statements(vendor, tables):
+    return _postgresql(tables) if vendor == "postgresql" else _sqlite(tables)
 
 
-def _sqlite():
+def _sqlite(tables):
     # abs(random()) could overflow; the remainder before it cannot.
     upsert = _RAISE.format(random="abs(random() % 1000000000000)")
-    for table in TABLES:
+    for table in tables:
         for event in ("insert", "update", "delete"):
             yield (
                 f"CREATE TRIGGER IF NOT EXISTS {table}_{event} AFTER {event.upper()} ON {table} "
@@ -45,13 +45,13 @@ def _sqlite():
             )
 
 
-def _postgresql():
+def _postgresql(tables):
     upsert = _RAISE.format(random="floor(random() * 1000000000000)::bigint")
     yield (
         "CREATE OR REPLACE FUNCTION acl_raise_version() RETURNS trigger LANGUAGE plpgsql AS "
         f"$$ BEGIN {upsert} RETURN NULL; END $$"
     )
-    for table in TABLES:
+    for table in tables:
         yield (
             f"CREATE OR REPLACE TRIGGER {table}_change "
             f"AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table} "

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
@@ -29,8 +30,11 @@ from django.db import connections
 from acl.sql.connection import Announcement, Row, Sql, announce, open_postgresql, open_sqlite
 from acl.sql.groupcommit import Writer
 
-__all__ = ["Row", "Sql", "close", "first", "point", "read_sync", "scan", "write", "write_sync"]
+__all__ = [
+    "Row", "Sql", "close", "first", "later", "point", "read_sync", "scan", "write", "write_sync",
+]  # fmt: skip
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _POOL_THREADS = 4
@@ -44,6 +48,22 @@ async def write(job: Callable[[Sql], T]) -> T:
         return await process.writer.submit(job)
     # A request that is cancelled meanwhile does not take the announcement with it.
     return await asyncio.get_running_loop().run_in_executor(process.pool, write_sync, job)
+
+
+def later(job: Callable[[Sql], object]) -> None:
+    """Have `job` run in a transaction that nobody waits for; if it fails, the log says so."""
+    process = _process()
+    done: asyncio.Future[Any]
+    if process.vendor == "sqlite":
+        done = process.writer.submit(job)
+    else:
+        done = asyncio.get_running_loop().run_in_executor(process.pool, write_sync, job)
+    done.add_done_callback(_log_failure)
+
+
+def _log_failure(done: asyncio.Future[Any]) -> None:
+    if not done.cancelled() and done.exception() is not None:
+        logger.warning("A note was not written: %s", done.exception())
 
 
 async def point(job: Callable[[Sql], T]) -> T:

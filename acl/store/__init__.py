@@ -1,6 +1,17 @@
 """The ACL tables: what the command line, the admin and the gate do with them."""
 
 from acl.core.policy import Members
+from acl.store.applications import (
+    Application,
+    Rights,
+    add_application,
+    find_application,
+    list_applications,
+    note_use,
+    put_token,
+    restore_application,
+    revoke_application,
+)
 from acl.store.entries import KINDS, Entry, Own
 from acl.store.entries import entries as all_entries
 from acl.store.entries import put as put_entry
@@ -45,11 +56,14 @@ __all__ = [
     "KINDS",
     "OWNER",
     "VERSION",
+    "Application",
     "Entry",
     "Everything",
     "Known",
     "Members",
     "Own",
+    "Rights",
+    "add_application",
     "add_grant",
     "add_grant_in",
     "add_group",
@@ -65,23 +79,29 @@ __all__ = [
     "check_owner",
     "check_selector",
     "disallow_origin",
+    "find_application",
     "find_holder",
     "find_principal",
     "forget_database",
     "is_set_up",
+    "list_applications",
     "list_grants",
     "list_groups",
     "list_principals",
     "load",
     "members_of",
+    "note_use",
     "origins_by_principal",
     "put_entry",
+    "put_token",
     "register_own",
     "remove_grant",
     "remove_group",
     "remove_member",
     "remove_principal",
     "replace_owner",
+    "restore_application",
+    "revoke_application",
     "set_members",
     "version",
 ]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from acl.core.policy import ADDRESSBOOK, GrantRecord
 from acl.sql import Sql
+from acl.store.applications import Token, tokens_in
 
 Known = tuple[int, str, str, bool, bool]
 """A principal: (id, name, kind, may create databases, revoked)."""
@@ -28,6 +29,8 @@ class Everything:
     databases: Mapping[int, frozenset[str]]
     """Principal to the databases that it may read or write."""
     origins: Mapping[str, frozenset[int | None]]
+    tokens: Mapping[str, Token]
+    """Digest to whose token it is, and until when."""
 
 
 VERSION = "SELECT number FROM acl_aclversion WHERE id = 1"
@@ -76,6 +79,7 @@ def load(sql: Sql) -> Everything:
         {where: tuple(records) for where, records in grants.items()},
         {holder: frozenset(held) for holder, held in databases.items()},
         {origin: frozenset(held) for origin, held in origins.items()},
+        tokens_in(sql),
     )
 
 

@@ -9,9 +9,19 @@ from typing import Any
 import pytest
 
 from acl.core import keys
-from acl.models import AllowedOrigin, Grant, Group, Membership, Principal
+from acl.models import (
+    AllowedOrigin,
+    ApplicationToken,
+    ApplicationUse,
+    Grant,
+    Group,
+    Membership,
+    Principal,
+)
 
-_PARENTS_FIRST = (Principal, Group, Membership, Grant, AllowedOrigin)
+_PARENTS_FIRST = (
+    Principal, Group, Membership, Grant, AllowedOrigin, ApplicationToken, ApplicationUse,
+)  # fmt: skip
 
 
 @pytest.fixture

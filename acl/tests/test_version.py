@@ -8,7 +8,16 @@ import pytest
 from django.db import transaction
 
 from acl import sql, store
-from acl.models import AclVersion, AllowedOrigin, Grant, Group, Membership, Principal
+from acl.models import (
+    AclVersion,
+    AllowedOrigin,
+    ApplicationToken,
+    ApplicationUse,
+    Grant,
+    Group,
+    Membership,
+    Principal,
+)
 from acl.tests.conftest import key
 
 pytestmark = pytest.mark.usefixtures("acls")
@@ -26,17 +35,18 @@ def rows() -> Iterator[list[type]]:
     Membership.objects.create(group=group, principal=anna)
     Grant.objects.create(database="notes", principal=anna, read=True)
     AllowedOrigin.objects.create(origin="https://app.example", principal=anna)
-    yield [Principal, Group, Membership, Grant, AllowedOrigin]
+    ApplicationToken.objects.create(principal=anna, digest="d" * 64, made_at=0)
+    yield [Principal, Group, Membership, Grant, AllowedOrigin, ApplicationToken]
 
 
-@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("number", range(6))
 def test_inserts_updates_and_deletes_of_each_table_raise_the_version(
     rows: list[type], number: int
 ) -> None:
     model = rows[number]
     one = model.objects.get()
     for change in (
-        lambda: model.objects.update(id=one.pk),
+        lambda: model.objects.update(**{model._meta.pk.attname: one.pk}),
         lambda: one.save(),
         lambda: model.objects.all().delete(),
         lambda: model.objects.bulk_create([one]),
@@ -44,6 +54,15 @@ def test_inserts_updates_and_deletes_of_each_table_raise_the_version(
         before = _version()
         change()
         assert _version() > before, model
+
+
+def test_that_an_application_was_used_does_not(rows: list[type]) -> None:
+    anna = Principal.objects.get()
+    before = _version()
+    for now in (1, 2):
+        sql.write_sync(lambda one, now=now: store.note_use(one, anna.pk, now))
+    assert ApplicationUse.objects.get().used_at == 2
+    assert _version() == before
 
 
 def test_plain_sql_raises_the_version(rows: list[type]) -> None:

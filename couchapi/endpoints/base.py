@@ -17,13 +17,13 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.views import APIView
 
-from acl.core.errors import AccessError, Forbidden, HubError
+from acl.core.errors import AccessError, Forbidden, HubError, NoCertificate
 from acl.core.policy import Right
 from couchapi import exceptions, parsers
 from couchapi.core import visibility
 from couchapi.core.errors import MethodNotAllowed
 from couchapi.core.visibility import Visible
-from couchapi.permissions import AllowedOrigin, ClientCertificate, Granted
+from couchapi.permissions import AllowedOrigin, Credentials, Granted
 
 READ, WRITE, ADMIN, OWNER, ANY = Right.READ, Right.WRITE, Right.ADMIN, Right.OWNER, Right.ANY
 EITHER = Right.READ | Right.WRITE
@@ -41,7 +41,7 @@ class Endpoint(APIView):
     that one of them is enough.
     """
 
-    authentication_classes = (ClientCertificate,)
+    authentication_classes = (Credentials,)
     permission_classes = (AllowedOrigin, Granted)
     rights: ClassVar[Mapping[str, Right | tuple[Right, ...]]] = {}
     view_is_async = True
@@ -62,8 +62,7 @@ class Endpoint(APIView):
         if request.method == "OPTIONS":
             return await self.preflight(request)
         handler = self.handler(request.method)
-        for authentication in self.authentication_classes:
-            request.caller = await authentication().identify(request)
+        await self._identify(request)
         await self._admit(request)
         request.admit_again = partial(self._admit_again, request)
         response = await handler(request, **kwargs)
@@ -71,6 +70,15 @@ class Endpoint(APIView):
             parts: Any = response._iterator  # type: ignore[attr-defined]
             response.streaming_content = _while_allowed(request, parts)
         return response
+
+    async def _identify(self, request: Any) -> None:
+        try:
+            for authentication in self.authentication_classes:
+                request.caller = await authentication().identify(request)
+        except NoCertificate:
+            # As for nobody: the page of an allowed origin may read why.
+            await AllowedOrigin().admit(request, self)
+            raise
 
     async def _admit(self, request: Any) -> None:
         for permission in self.permission_classes:
@@ -142,13 +150,13 @@ async def _while_allowed(request: Any, parts: AsyncGenerator[bytes, None]) -> As
 
 def _for_pages(request: Any, response: HttpResponseBase) -> HttpResponseBase:
     """Let the page of an allowed origin read the answer, and a refused one not."""
-    origin = request.header(b"origin")
+    origin = request.judged.get(b"origin")
     if origin is None:
         return response
     response.headers["Vary"] = "Origin"
     if getattr(request, "origin_allowed", False):
         # The origin itself, never `*`: PouchDB sends credentials.
-        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Allow-Origin"] = str(origin, "latin-1")
         response.headers["Access-Control-Allow-Credentials"] = "true"
         response.headers["Access-Control-Expose-Headers"] = _HEADERS_SHOWN_TO_PAGES
     return response

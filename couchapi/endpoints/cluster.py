@@ -11,6 +11,7 @@ from typing import Any
 
 from django.http.response import HttpResponseBase
 
+from acl.core.policy import Right
 from couchapi import renderers
 from couchapi.core.errors import NotFound
 from couchapi.endpoints.base import OWNER, Endpoint, Handler
@@ -62,7 +63,7 @@ class SchedulerDocs(Endpoint):
 class Config(Endpoint):
     """`GET /_node/_local/_config`, a section of it, or one value."""
 
-    rights = {"GET": OWNER}
+    rights = {"GET": Right.APPLICATION}
 
     def handler(self, method: str) -> Handler:
         """Take a write for one to nothing: this configuration is not there to be changed."""
@@ -101,6 +102,7 @@ CONFIGURATION: Mapping[str, Mapping[str, str]] = {
     },
     # LiveSync wants to see this number; what it writes are chunks of some kilobytes.
     "couchdb": {"max_document_size": "50000000"},
-    "httpd": {"enable_cors": "true"},
+    # A 401 asks for nothing all the same: browsers would ask for a password in a window.
+    "httpd": {"WWW-Authenticate": 'Basic realm="couchdb"', "enable_cors": "true"},
 }
 """What clients check: always strings, as in CouchDB's own files."""

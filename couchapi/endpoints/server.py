@@ -80,24 +80,6 @@ class Uuids(Endpoint):
         return response
 
 
-class Session(Endpoint):
-    """`/_session`: the caller as its certificate shows it; there are no passwords."""
-
-    rights = {"GET": ANY, "POST": ANY, "DELETE": ANY}
-
-    async def get(self, request: Any) -> HttpResponseBase:
-        """Return the caller's name and groups."""
-        return renderers.json(_session(request))
-
-    async def post(self, request: Any) -> HttpResponseBase:
-        """Answer a client that logs in: the certificate has done it, the password is not read."""
-        return renderers.json(_session(request))
-
-    async def delete(self, request: Any) -> HttpResponseBase:
-        """Answer a client that logs out."""
-        return renderers.ok()
-
-
 class AllDatabases(Endpoint):
     """`GET /_all_dbs`: those the caller may read or write."""
 
@@ -167,18 +149,6 @@ async def _describe_one(request: Any, name: str) -> dict[str, Any]:
         return {"key": name, "info": await described(permit, name)}
     except HubError:  # Not there, or not to be seen: the same answer.
         return {"key": name, "error": DatabaseMissing.word}
-
-
-def _session(request: Any) -> dict[str, Any]:
-    caller, permit = request.caller, request.permit
-    roles = [*permit.groups, *(["_admin"] if permit.is_owner else [])]
-    name = f"sha256:{caller.key}" if caller.principal_id is not None else None
-    authenticated = {"authenticated": "certificate"} if name else {}
-    return {
-        "ok": True,
-        "userCtx": {"name": name, "roles": roles},
-        "info": {"authentication_handlers": ["certificate"], **authenticated},
-    }
 
 
 async def _event_since(text: str) -> int:

@@ -10,6 +10,7 @@ import asyncio
 import functools
 import itertools
 import json
+import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,6 +43,7 @@ class Client:
     peer: tuple[bytes | None, tuple[bytes, ...]] = (None, ())
     name: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    token: str = ""
 
     async def __call__(
         self,
@@ -196,6 +198,16 @@ class Api:
         unique = f"{name} {next(_numbers)}"
         store.add_principal(unique, certs.verified_keys(der, ())[0], **options)
         return Client((der, ()), unique)
+
+    def application(self, name: str = "app") -> Client:
+        """A local application that has nothing but a token, which it sends as Bearer."""
+        from acl import store
+        from acl.core import keys, tokens
+
+        unique, token = f"{name} {next(_numbers)}", tokens.spelled(secrets.token_bytes(32))
+        store.add_application(unique, keys.key_hash(secrets.token_bytes(32)), [])
+        store.put_token(unique, tokens.digest_of(token), 0, None)
+        return Client(name=unique, headers={"authorization": f"Bearer {token}"}, token=token)
 
 
 @pytest.fixture(scope="session")

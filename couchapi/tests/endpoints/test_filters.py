@@ -173,12 +173,22 @@ async def test_a_function_learns_nothing_that_identifies_the_client(
 ) -> None:
     friend = await sync_to_async(api.principal)()
     await sync_to_async(store.add_grant)(numbered[1:], friend.name, read=True, write=False)
-    headers = {"user-agent": "secret-agent", "cookie": "c=secret", "authorization": "Basic secret"}
+    headers = {"user-agent": "secret-agent", "cookie": "c=secret"}
     answer = await friend.get(f"{numbered}/_changes", filter="d/shows", q="1", headers=headers)
     query, headers, peer, cookie = json.loads(json.loads(answer.body)["reason"])
     assert query == {"filter": "d/shows", "q": "1"}
     assert headers.keys() <= {"Accept", "Content-Type"}
     assert (peer, cookie) == ("undefined", {})
+
+
+async def test_a_function_does_not_see_the_token_of_the_application(
+    api: Any, numbered: str
+) -> None:
+    app = await sync_to_async(api.application)()
+    await sync_to_async(store.add_grant)(numbered[1:], app.name, read=True, write=False)
+    answer = await app.get(f"{numbered}/_changes", filter="d/shows", q="1")
+    assert answer.json()["reason"].startswith("[")
+    assert app.token not in answer.body.decode()
 
 
 async def test_a_selector_reader_sees_only_what_it_may_and_what_passes(

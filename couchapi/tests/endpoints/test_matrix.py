@@ -13,6 +13,9 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from acl import store
+from acl.core import tokens
+from acl.core.throttle import Throttle
+from couchapi import permissions
 from couchapi.urls import urlpatterns
 
 pytestmark = pytest.mark.slow
@@ -26,6 +29,9 @@ HELD = {
     "writer": "W K",
     "viewer": "V K",
     "nobody": "K",
+    "application": "K T",
+    "token": "R W K T",
+    "token that ended": "",
     "stranger": "",
     "anonymous": "",
 }
@@ -104,14 +110,15 @@ def _server(name: str, methods: str, needs: str, body: Any = b"") -> dict[tuple[
 
 
 def _config(route: str, path: str) -> dict[tuple[str, str], Row]:
-    row = Row("O", path=f"/_node/_local/_config{path}", on_database=False)
+    row = Row("O|T", path=f"/_node/_local/_config{path}", on_database=False)
     return {(f"_node/<str:node>/_config{route}", method): row for method in ("GET", "HEAD")}
 
 
 TABLE: dict[tuple[str, str], Row] = {
     **_server("_up", "GET HEAD", ""),
     **_server("_uuids", "GET HEAD", ""),
-    **_server("_session", "GET HEAD POST DELETE", "", {}),
+    **_server("_session", "GET HEAD DELETE", ""),
+    **_server("_session", "POST", "K"),
     **_server("", "GET HEAD", ""),
     **_server("_all_dbs", "GET HEAD", "K"),
     **_server("_dbs_info", "GET HEAD", "K"),
@@ -218,7 +225,7 @@ async def place(
     await api.owner.post(f"{database}/_index", index)
     caller = await _caller(api, people, kind)
     await sync_to_async(_grant)(kind, database[1:], caller)
-    if kind != "anonymous":
+    if kind not in ("anonymous", "token that ended"):
         await caller.put(f"{database}/_local/l", {})
     return Place(caller, database, rev, design_rev)
 
@@ -242,8 +249,25 @@ async def _caller(api: Any, people: dict[str, Any], kind: str) -> Any:
     if kind == "stranger":
         return api.stranger()
     if kind not in people:
-        people[kind] = await sync_to_async(api.principal)(kind)
+        people[kind] = await sync_to_async(_made)(api, kind)
     return people[kind]
+
+
+def _made(api: Any, kind: str) -> Any:
+    if kind == "application":
+        return api.principal(kind, kind="application")
+    if not kind.startswith("token"):
+        return api.principal(kind)
+    made = api.application(kind)
+    if kind == "token that ended":
+        store.put_token(made.name, tokens.digest_of(made.token), 0, 1)
+    return made
+
+
+@pytest.fixture(autouse=True)
+def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has sent a wrong token yet, so no answer waits."""
+    monkeypatch.setattr(permissions, "_throttle", Throttle())
 
 
 def _grant(kind: str, database: str, caller: Any) -> None:
@@ -254,6 +278,8 @@ def _grant(kind: str, database: str, caller: Any) -> None:
         "reader of some": {"read": True, "write": False, "selector": '{"_id": {"$gt": null}}'},
         "writer": {"read": False, "write": True},
         "viewer": {"read": True, "write": False, "view": "d/v"},
+        "token": {"read": True, "write": True},
+        "token that ended": {"read": True, "write": True},
     }
     if kind in grants:
         store.add_grant(database, caller.name, **grants[kind])
@@ -261,6 +287,8 @@ def _grant(kind: str, database: str, caller: Any) -> None:
 
 def expected(row: Row, kind: str) -> str:
     """Return what the table says: yes, or the error."""
+    if kind == "token that ended":
+        return "unauthorized"
     held = set(HELD[kind].split())
     alternatives = [set(one.split()) for one in row.needs.split("|")]
     if any(one <= held for one in alternatives):

@@ -1,4 +1,6 @@
-"""Pages in browsers: a certificate is sent by itself, so only allowed origins may use it."""
+"""Pages in browsers: certificates and sessions are sent by themselves, so only allowed origins may
+use them; and for a token that a page holds it is the same.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +24,24 @@ class Page(NamedTuple):
     path: str
 
 
-@pytest.fixture
-async def page(api: Any, database: str) -> Page:
-    app = await sync_to_async(api.principal)(kind="application")
+@pytest.fixture(params=["certificate", "token", "session"])
+async def page(api: Any, database: str, request: pytest.FixtureRequest) -> Page:
+    app = await _application(api, request.param)
     origin = f"https://{database[1:]}.example"
     await sync_to_async(store.add_grant)(database[1:], app.name, read=True, write=True)
     await sync_to_async(store.allow_origin)(app.name, origin)
     await api.owner.put(f"{database}/d", {})
     return Page(app, origin, database)
+
+
+async def _application(api: Any, way: str) -> Any:
+    if way == "certificate":
+        return await sync_to_async(api.principal)(kind="application")
+    app = await sync_to_async(api.application)()
+    if way == "session":
+        begun = await api.anonymous.post("/_session", {"name": "app", "password": app.token})
+        app.headers = {"cookie": begun.headers["set-cookie"].partition(";")[0]}
+    return app
 
 
 async def _from(client: Any, method: str, path: str, **headers: str) -> Any:

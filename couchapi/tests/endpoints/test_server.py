@@ -52,31 +52,6 @@ async def test_too_many_uuids_are_refused(owner: Any, count: str) -> None:
     assert answer.json()["error"] in ("bad_request", "query_parse_error")
 
 
-async def test_the_session_shows_who_one_is_and_nobody_else(api: Any) -> None:
-    mine = (await api.owner.get("/_session")).json()
-    assert mine["userCtx"]["name"].startswith("sha256:")
-    assert "_admin" in mine["userCtx"]["roles"]
-    assert mine["info"]["authenticated"] == "certificate"
-    for nobody in (api.anonymous, api.stranger()):
-        shown = (await nobody.get("/_session")).json()
-        assert shown["userCtx"] == {"name": None, "roles": []}
-        assert "authenticated" not in shown["info"]
-
-
-async def test_the_session_shows_ones_groups(api: Any, new_name: Callable[[], str]) -> None:
-    friend, group = await sync_to_async(api.principal)(), new_name()
-    await sync_to_async(store.add_group)(group)
-    await sync_to_async(store.add_member)(group, friend.name)
-    assert (await friend.get("/_session")).json()["userCtx"]["roles"] == [group]
-
-
-async def test_logging_in_and_out_is_answered_and_changes_nothing(owner: Any) -> None:
-    answer = await owner.post("/_session", {"name": "bob", "password": "secret"})
-    assert answer.json()["userCtx"] == (await owner.get("/_session")).json()["userCtx"]
-    assert "set-cookie" not in answer.headers
-    assert (await owner.delete("/_session")).json() == {"ok": True}
-
-
 async def test_all_databases_are_listed_in_order_and_ranges(three: tuple[Any, list[str]]) -> None:
     reader, (a, b, c) = three
     path = "/_all_dbs"
