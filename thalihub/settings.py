@@ -27,6 +27,7 @@ HUB_IDLE_SECONDS = env.read.float("HUB_IDLE_SECONDS", 120.0)
 HUB_WRITE_SECONDS = env.read.float("HUB_WRITE_SECONDS", 120.0)
 HUB_MAX_CONNECTIONS = env.read.int("HUB_MAX_CONNECTIONS", 4096)
 HUB_HOUSEKEEPING_SECONDS = env.read.float("HUB_HOUSEKEEPING_SECONDS", 60.0)
+HUB_TOR_SOCKS = env.read.str("HUB_TOR_SOCKS", "")
 REDIS_URL = env.read.str("REDIS_URL", "")
 
 HUB_DATA.mkdir(mode=0o700, parents=True, exist_ok=True)

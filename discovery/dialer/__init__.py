@@ -1,0 +1,172 @@
+"""The one way out: connections to other hubs, by mutual TLS with a key that is known beforehand.
+
+`dial` is given whom to reach, by key, and where.  It tries the addresses one after the other, each
+with a head start before the next, and keeps the first that answers with the right key.  What key
+the other end has is seen at the end of the TLS handshake, before the first byte of HTTP is sent
+(design/identity-and-tls.md, "httpkey URLs").  There are no redirects, no proxies of the
+environment, and no DNS for onion addresses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple
+
+import httpx
+from django.conf import settings
+
+from acl import identity
+from discovery.core import addresses as kinds
+from discovery.core.addresses import Address
+from discovery.core.errors import (
+    AddressError,
+    DiscoveryError,
+    OurselvesError,
+    UnreachableError,
+    WrongKeyError,
+)
+from discovery.dialer.pinned import PinnedContext
+
+__all__ = ["Session", "dial"]
+
+_HEAD_START_SECONDS = 2.0
+_AT_ONCE = 8
+_LONGEST_PROBE = 4096
+
+
+class Session(NamedTuple):
+    """An open connection: `client` has the other hub's address as its base URL."""
+
+    client: httpx.AsyncClient
+    leaf_key: str
+    """Hash of the key that the other hub holds."""
+    keys: tuple[str, ...]
+    """That key, then those that have verifiably signed it."""
+    address: Address
+
+
+@contextlib.asynccontextmanager
+async def dial(
+    key: str | None, addresses: Sequence[Address], *, timeout: float = 30
+) -> AsyncIterator[Session]:
+    """Give a session with the hub of this key, of an identity or of one device.
+
+    None takes whoever answers: the caller has to look at `Session.keys`.  `timeout` is in seconds,
+    for connecting and for each reading or writing.  Raises AddressError where there is no address,
+    UnreachableError, WrongKeyError, OurselvesError.
+    """
+    session = await _first(key, addresses, timeout)
+    try:
+        yield session
+    finally:
+        await session.client.aclose()
+
+
+async def _first(key: str | None, addresses: Sequence[Address], timeout: float) -> Session:
+    if not addresses:
+        raise AddressError("There is no address to reach this hub at.")
+    tries = [
+        asyncio.create_task(_after(_HEAD_START_SECONDS * place, key, address, timeout))
+        for place, address in enumerate(kinds.nearest_first(addresses)[:_AT_ONCE])
+    ]
+    try:
+        return await _winner(tries)
+    finally:
+        await _abandon(tries)
+
+
+async def _winner(tries: Sequence[asyncio.Task[Session]]) -> Session:
+    failures: list[DiscoveryError] = []
+    for attempt in asyncio.as_completed(tries):
+        try:
+            return await attempt
+        except DiscoveryError as error:
+            failures.append(error)
+    # That a stranger answers is worth more to know than that nobody does elsewhere.
+    raise next((one for one in failures if not isinstance(one, UnreachableError)), failures[0])
+
+
+async def _abandon(tries: Sequence[asyncio.Task[Session]]) -> None:
+    """End what is still trying, and close what came second."""
+    winner = next((one for one in tries if _succeeded(one)), None)
+    for one in tries:
+        one.cancel()
+    await asyncio.wait(tries)
+    for one in tries:
+        if one is not winner and _succeeded(one):
+            await one.result().client.aclose()
+
+
+def _succeeded(attempt: asyncio.Task[Session]) -> bool:
+    return attempt.done() and not attempt.cancelled() and attempt.exception() is None
+
+
+async def _after(delay: float, key: str | None, address: Address, timeout: float) -> Session:
+    await asyncio.sleep(delay)
+    return await _connect(key, address, timeout)
+
+
+async def _connect(key: str | None, address: Address, timeout: float) -> Session:
+    context = _context(key)
+    client = _client(context, address, timeout)
+    try:
+        # The least that a hub answers to everybody: it opens the connection that is kept.
+        async with client.stream("GET", "/_up") as answer:
+            await _drained(answer)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        await client.aclose()
+        raise _translated(context, error) from error
+    except BaseException:
+        await client.aclose()
+        raise
+    return Session(client, context.keys[0], context.keys, address)
+
+
+async def _drained(answer: httpx.Response) -> None:
+    size = 0
+    async for piece in answer.aiter_raw():
+        size += len(piece)
+        if size > _LONGEST_PROBE:
+            raise httpx.RemoteProtocolError("This is no hub.")
+
+
+def _translated(context: PinnedContext, error: Exception) -> DiscoveryError:
+    if context.is_ourselves:
+        return OurselvesError()
+    if context.is_stranger:
+        return WrongKeyError()
+    if isinstance(error, httpx.RemoteProtocolError):
+        return UnreachableError("What answers at this address is not a hub.")
+    return UnreachableError()
+
+
+def _context(key: str | None) -> PinnedContext:
+    folder = settings.HUB_DATA
+    context = PinnedContext(key, identity.load(folder).device_key)
+    context.load_cert_chain(folder / "device.crt", folder / "device.key")
+    return context
+
+
+def _client(context: PinnedContext, address: Address, timeout: float) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        base_url=f"https://{address}",
+        verify=context,
+        proxy=_proxy(address),
+        timeout=timeout,
+        trust_env=False,
+        follow_redirects=False,
+        limits=httpx.Limits(max_connections=8, max_keepalive_connections=8),
+    )
+
+
+def _proxy(address: Address) -> str | None:
+    if address.kind != kinds.TOR:
+        return None
+    if not settings.HUB_TOR_SOCKS:
+        raise UnreachableError(
+            "This hub can be reached through Tor only, and Tor is not set up here. "
+            "Set HUB_TOR_SOCKS, or ask for an address in your network."
+        )
+    return f"socks5h://{settings.HUB_TOR_SOCKS}"
