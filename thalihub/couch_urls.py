@@ -1,5 +1,8 @@
-"""The routes of the API listener."""
+"""The routes of the API listener: CouchDB's first, which are asked for most."""
 
-from couchapi.urls import urlpatterns
+from couchapi.urls import urlpatterns as databases
+from discovery.urls import urlpatterns as pairing
+
+urlpatterns = [*databases, *pairing]
 
 __all__ = ["urlpatterns"]

@@ -27,6 +27,8 @@ HUB_IDLE_SECONDS = env.read.float("HUB_IDLE_SECONDS", 120.0)
 HUB_WRITE_SECONDS = env.read.float("HUB_WRITE_SECONDS", 120.0)
 HUB_MAX_CONNECTIONS = env.read.int("HUB_MAX_CONNECTIONS", 4096)
 HUB_HOUSEKEEPING_SECONDS = env.read.float("HUB_HOUSEKEEPING_SECONDS", 60.0)
+HUB_PAIRING_SECONDS = env.read.float("HUB_PAIRING_SECONDS", 10.0)
+HUB_ADDRESSES = env.read.list("HUB_ADDRESSES", default=[])
 HUB_TOR_SOCKS = env.read.str("HUB_TOR_SOCKS", "")
 REDIS_URL = env.read.str("REDIS_URL", "")
 
@@ -135,7 +137,12 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": HUB_HOUSEKEEPING_SECONDS,
         # What waits longer than until the next is not needed any more.
         "options": {"queue": "background", "expires": HUB_HOUSEKEEPING_SECONDS},
-    }
+    },
+    "pairings": {
+        "task": "discovery.tasks.look",
+        "schedule": HUB_PAIRING_SECONDS,
+        "options": {"queue": "background", "expires": HUB_PAIRING_SECONDS},
+    },
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = CELERY_WORKER_REDIRECT_STDOUTS = False
 if not REDIS_URL:

@@ -1,0 +1,186 @@
+"""Pairings and what comes of them: contacts and devices.  All that lasts is a row here, so every
+process of the hub sees the same, and nothing depends on a page that is open.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+
+from acl.core import keys
+from acl.models import Principal
+from discovery.core import commitment
+from discovery.core.invitation import DEVICE, FRIEND
+from discovery.core.pairing import State, Trust, Way
+
+
+def _choices(words: Any) -> list[tuple[str, str]]:
+    return [(word.value, word.value) for word in words]
+
+
+_PURPOSES = [(FRIEND, FRIEND), (DEVICE, DEVICE)]
+
+
+class Me(models.Model):
+    """One row: what this hub says of itself."""
+
+    name = models.CharField(max_length=64, blank=True, help_text="The person's name.")
+    hub = models.CharField(max_length=64, blank=True, help_text="This hub's name.")
+    addresses = models.JSONField(default=list)
+    card = models.JSONField(default=dict)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class OfferRow(models.Model):
+    """A code or invitation that somebody may answer once."""
+
+    way = models.CharField(max_length=16, choices=_choices(Way))
+    purpose = models.CharField(max_length=8, choices=_PURPOSES, default=FRIEND)
+    secret = models.BinaryField(max_length=16)
+    expires_at = models.DateTimeField()
+    used = models.BooleanField(default=False)
+    bad_proofs = models.PositiveSmallIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.way} until {self.expires_at}"
+
+
+class PairingRow(models.Model):
+    """One pairing on this side.  `key` is the other's identity, `their_key` its TLS leaf key."""
+
+    way = models.CharField(max_length=16, choices=_choices(Way))
+    purpose = models.CharField(max_length=8, choices=_PURPOSES, default=FRIEND)
+    outgoing = models.BooleanField(default=False)
+    state = models.CharField(max_length=16, choices=_choices(State), db_index=True)
+    problem = models.CharField(max_length=32, blank=True)
+    name = models.CharField(max_length=64, blank=True, help_text="What they call themselves.")
+    key = models.CharField(max_length=43)
+    our_key = models.CharField(max_length=43)
+    their_key = models.CharField(max_length=43)
+    sid = models.CharField(max_length=22, unique=True)
+    commit = models.BinaryField(default=b"")
+    our_nonce = models.BinaryField(default=b"")
+    their_nonce = models.BinaryField(default=b"")
+    start = models.BinaryField(default=b"")
+    answer = models.BinaryField(default=b"")
+    transcript = models.BinaryField(default=b"")
+    addresses = models.JSONField(default=list)
+    card = models.JSONField(default=dict)
+    device_keys = models.JSONField(default=list)
+    certificates = models.JSONField(default=list)
+    told = models.BooleanField(default=False, help_text="The other side has heard our yes.")
+    offer = models.ForeignKey(OfferRow, models.SET_NULL, null=True, blank=True)
+    by = models.CharField(max_length=64, blank=True, help_text="Who has introduced them.")
+    created_at = models.DateTimeField()
+    deadline = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    look_at = models.DateTimeField(null=True, blank=True, help_text="When to ask them again.")
+
+    class Meta:
+        ordering = ["-created_at", "-pk"]
+        verbose_name = "pairing"
+
+    def __str__(self) -> str:
+        return f"{self.name or keys.short_key(self.key)}: {self.state}"
+
+    @property
+    def code(self) -> str:
+        """The six digits, in two groups; empty before both hubs know them."""
+        return commitment.code(bytes(self.transcript)) if self.transcript else ""
+
+    @property
+    def key_text(self) -> str:
+        """The other identity's key as people compare it."""
+        return keys.key_text(self.key)
+
+
+class Arming(models.Model):
+    """One row: until when this hub takes, or gives, one commitment."""
+
+    until = models.DateTimeField()
+    used = models.BooleanField(default=False)
+
+    def __str__(self) -> str:
+        return f"until {self.until}"
+
+
+class Contact(models.Model):
+    """A friend: what the ACL does not need to know of them."""
+
+    principal = models.OneToOneField(Principal, models.CASCADE, related_name="contact")
+    trust = models.CharField(max_length=16, choices=_choices(Trust))
+    way = models.CharField(max_length=16, choices=_choices(Way))
+    introduced_by = models.CharField(max_length=64, blank=True)
+    card = models.JSONField(default=dict)
+    addresses = models.JSONField(default=list)
+    paired_at = models.DateTimeField()
+    last_seen = models.DateTimeField(null=True, blank=True)
+    other_key = models.CharField(
+        max_length=43, blank=True, help_text="Another key was shown for them: ask them about it."
+    )
+    other_key_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.principal.name
+
+    @property
+    def name(self) -> str:
+        """The owner's name for them."""
+        return self.principal.name
+
+    @property
+    def key(self) -> str:
+        """Their identity."""
+        return self.principal.key
+
+
+class Device(models.Model):
+    """Another hub of the owner: the key of the hub, and that of its owner's certificate."""
+
+    principal = models.OneToOneField(Principal, models.CASCADE, related_name="device")
+    client = models.OneToOneField(
+        Principal, models.SET_NULL, null=True, blank=True, related_name="client_of"
+    )
+    addresses = models.JSONField(default=list)
+    paired_at = models.DateTimeField()
+    last_seen = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.principal.name
+
+
+class Introduction(models.Model):
+    """A card that somebody has published in a group: what they know somebody by."""
+
+    by = models.CharField(max_length=64)
+    group = models.CharField(max_length=64)
+    name = models.CharField(max_length=64)
+    key = models.CharField(max_length=43)
+    messaging = models.CharField(max_length=255, blank=True)
+    card = models.JSONField(default=dict)
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["by", "group", "key"], name="introduced_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name}, by {self.by}"
+
+
+class Sighting(models.Model):
+    """A hub that was seen nearby."""
+
+    key = models.CharField(max_length=43, unique=True)
+    name = models.CharField(max_length=64, blank=True)
+    addresses = models.JSONField(default=list)
+    seen_at = models.DateTimeField()
+    ignored = models.BooleanField(default=False)
+    dismissed_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.name or keys.short_key(self.key)

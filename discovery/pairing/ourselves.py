@@ -1,0 +1,112 @@
+"""This hub's side of every pairing: its keys, its addresses, and the card of its person."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any, cast
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from django.conf import settings
+
+from acl import identity
+from acl.core.errors import RefusedError
+from acl.core.keys import short_key
+from acl.identity import Identity
+from discovery import store
+from discovery.core import card as cards
+from discovery.core.addresses import Address
+from discovery.core.card import Card, Hub
+from discovery.core.commitment import encoded
+from discovery.core.errors import AddressError, DiscoveryError
+from discovery.core.messages import cut
+
+INBOX = "inbox"
+_OURS, _OTHERS = 10, 5
+_MESSAGING = {"database": INBOX}
+
+
+def keys() -> Identity:
+    """Return this hub's keys; raises RefusedError when it has none yet."""
+    return identity.load(settings.HUB_DATA)
+
+
+def name() -> str:
+    """Return what this hub calls its person, so that a message can carry it."""
+    row = store.me()
+    return cut(row.name or row.hub or f"Hub {short_key(keys().key)}")
+
+
+def addresses() -> list[str]:
+    """Return where this hub may be reached, the best first; raises RefusedError for nowhere."""
+    found: list[str] = store.me().addresses[: cards.MOST_ADDRESSES]
+    if not found:
+        raise RefusedError(
+            "This hub does not know its own address. Start it, or set HUB_ADDRESSES to where "
+            "others can reach it, such as 192.168.1.20:6984."
+        )
+    return found
+
+
+def card(now: datetime.datetime) -> dict[str, Any]:
+    """Return our person's card, signed anew where it has changed.
+
+    A device without the identity key has the card that another device has signed.
+    """
+    kept = store.me().card
+    if not identity.has_identity_key(settings.HUB_DATA):
+        if not kept:
+            raise RefusedError("Your card is signed by your first device. Connect to it once.")
+        return dict(kept)
+    hubs = _hubs()
+    if not _says(kept, hubs):
+        kept = cards.make(
+            signing_key(), name(), hubs, changed=now.isoformat(), messaging=_MESSAGING
+        )
+        store.set_card(kept)
+    return dict(kept)
+
+
+def _says(document: dict[str, Any], hubs: list[Hub]) -> bool:
+    try:
+        known = cards.read(document, keys().key)
+    except DiscoveryError:
+        return False
+    wanted = Card(keys().key, name(), tuple(hubs), messaging=_MESSAGING, changed=known.changed)
+    return known == wanted
+
+
+def _hubs() -> list[Hub]:
+    row, ours = store.me(), keys()
+    here = Hub(ours.device_key, cut(row.hub), tuple(row.addresses[: cards.MOST_ADDRESSES]), _OURS)
+    others = [
+        Hub(one.principal.key, cut(one.principal.name), tuple(one.addresses[:4]), _OTHERS)
+        for one in store.other_devices()
+    ]
+    return [here, *others][: cards.MOST_HUBS]
+
+
+def signing_key() -> ec.EllipticCurvePrivateKey:
+    """Return the identity key; raises RefusedError on a hub that has none."""
+    try:
+        pem = (settings.HUB_DATA / "identity.key").read_bytes()
+    except FileNotFoundError:
+        raise RefusedError("Your identity key is on another of your devices: sign there.") from None
+    return cast(ec.EllipticCurvePrivateKey, load_pem_private_key(pem, password=None))
+
+
+def device_keys() -> list[str]:
+    """Return the public keys that another device is to sign, as a message carries them."""
+    request = identity.device_request(settings.HUB_DATA)
+    return [encoded(request.device), encoded(request.owner)]
+
+
+def parsed(texts: list[str] | tuple[str, ...]) -> list[Address]:
+    """Return those addresses that can be read: some may be of a kind that a later hub knows."""
+    found = []
+    for text in texts:
+        try:
+            found.append(Address.parse(text))
+        except AddressError:
+            continue
+    return found

@@ -1,0 +1,59 @@
+"""Follows the pairings that this hub has begun, so that nothing depends on a page that is open.
+
+A message only says "look": which pairings wait stands in the rows, and a message that was lost
+costs the seconds until the next beat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+from asgiref.sync import async_to_sync
+from celery import shared_task
+from django.utils import timezone
+
+from discovery import pairing, store
+from discovery.core import pairing as machine
+from discovery.core.errors import NoSuchPairing
+
+_AT_ONCE = 8
+_FOLLOWED_AT_ONCE = 2
+_LOOKS = 3
+_WAIT_SECONDS = 20
+
+_room = threading.BoundedSemaphore(_FOLLOWED_AT_ONCE)
+
+
+@shared_task(ignore_result=True)
+def follow(number: int) -> None:
+    """Wait with the other hub for its owner's answer, for about a minute.
+
+    Other work needs the worker's threads too: while two are followed, the beat sees to the rest.
+    """
+    if not _room.acquire(blocking=False):
+        return
+    try:
+        for _ in range(_LOOKS):
+            row = async_to_sync(pairing.refresh)(number, timezone.now(), _WAIT_SECONDS)
+            if not row.outgoing or row.state not in machine.OPEN:
+                return
+    except NoSuchPairing:
+        return
+    finally:
+        _room.release()
+
+
+@shared_task(ignore_result=True)
+def look() -> None:
+    """Ask about everything that waits and is due, and note what has expired."""
+    now = timezone.now()
+    store.settle(now)
+    store.forget_old(now)
+    numbers = [row.pk for row in store.due(now, _AT_ONCE)]
+    if numbers:
+        async_to_sync(_look_at)(numbers)
+
+
+async def _look_at(numbers: list[int]) -> None:
+    await asyncio.gather(*(pairing.refresh(number, timezone.now()) for number in numbers))
