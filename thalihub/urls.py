@@ -8,7 +8,7 @@ from django.urls import path
 from django.views.generic import RedirectView
 from django.views.i18n import set_language
 
-from thalihub import contacts, devices, groups, meeting, sharing, views
+from thalihub import applicationpages, contacts, devices, groups, meeting, sharing, views
 
 # A hub has groups of its own, of people: those of logins would only confuse.
 admin.site.unregister(Group)
@@ -26,6 +26,8 @@ urlpatterns = [
     path("people/<int:pk>/", contacts.contact, name="contact"),
     path("meet/", meeting.meet, name="meet"),
     path("devices/", devices.devices, name="devices"),
+    path("apps/", applicationpages.applications_page, name="applications"),
+    path("apps/connect", applicationpages.connect, name="connect"),
     path("admin/sharing/", sharing.page, name="sharing"),
     path("admin/", admin.site.urls),
 ]

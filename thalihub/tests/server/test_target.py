@@ -85,3 +85,17 @@ def test_no_transfer_coding_but_chunked(coding):
     check_headers([(b"host", b"a"), (b"transfer-encoding", b"Chunked")])
     with pytest.raises(BadRequest):
         check_headers([(b"host", b"a"), (b"transfer-encoding", coding)])
+
+
+@pytest.mark.parametrize("name", [b"authorization", b"origin", b"sec-fetch-site"])
+def test_what_says_who_asks_may_be_there_once(name):
+    check_headers([(b"host", b"a"), (name, b"x")])
+    with pytest.raises(BadRequest):
+        check_headers([(b"host", b"a"), (name, b"x"), (name, b"x")])
+
+
+@pytest.mark.parametrize("target", [b"https://user:secret@h/a", b"httpkey://user@h/sha256:x/a"])
+def test_a_password_in_the_target_is_refused_and_not_repeated(target):
+    with pytest.raises(BadRequest) as refused:
+        parse_target(target)
+    assert "secret" not in refused.value.reason
