@@ -7,11 +7,14 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import OriginValidator, WebsocketDenier
 from django.conf import settings
 from django.core.asgi import get_asgi_application
-from django.urls import re_path
+from django.urls import path, re_path
 
 from thalihub.lean import LeanHandler
 
 _django = get_asgi_application()
+
+# They read tables, so after Django is set up.
+from thalihub import consumers  # noqa: E402
 
 
 class SameOrigin(OriginValidator):
@@ -30,7 +33,16 @@ class SameOrigin(OriginValidator):
         return await validator(scope, receive, send)
 
 
-_websockets = URLRouter([re_path(r"", WebsocketDenier.as_asgi())])
+_websockets = URLRouter(
+    [
+        path("meet/", consumers.LivePairings.as_asgi()),
+        path("meet/show/", consumers.LiveCode.as_asgi()),
+        path("meet/compare/", consumers.LiveComparison.as_asgi()),
+        path("meet/nearby/", consumers.LiveNearby.as_asgi()),
+        path("meet/<int:number>/", consumers.LivePairing.as_asgi()),
+        re_path(r"", WebsocketDenier.as_asgi()),
+    ]
+)
 api_application = LeanHandler(settings.HUB_API_URLCONF)
 pages_application = ProtocolTypeRouter(
     {"http": _django, "websocket": SameOrigin(AuthMiddlewareStack(_websockets))}

@@ -8,7 +8,16 @@ from django.urls import path
 from django.views.generic import RedirectView
 from django.views.i18n import set_language
 
-from thalihub import applicationpages, contacts, devices, groups, meeting, sharing, views
+from thalihub import (
+    applicationpages,
+    contacts,
+    devices,
+    groups,
+    introducing,
+    meeting,
+    sharing,
+    views,
+)
 
 # A hub has groups of its own, of people: those of logins would only confuse.
 admin.site.unregister(Group)
@@ -25,6 +34,13 @@ urlpatterns = [
     path("people/groups/", groups.groups, name="groups"),
     path("people/<int:pk>/", contacts.contact, name="contact"),
     path("meet/", meeting.meet, name="meet"),
+    path("meet/show/", meeting.show, name="meet-show"),
+    path("meet/scan/", meeting.scan, name="meet-scan"),
+    path("meet/compare/", meeting.compare, name="meet-compare"),
+    path("meet/invite/", meeting.invite, name="meet-invite"),
+    path("meet/nearby/", meeting.nearby, name="meet-nearby"),
+    path("meet/group/", introducing.group, name="meet-group"),
+    path("meet/<int:number>/", meeting.one, name="pairing"),
     path("devices/", devices.devices, name="devices"),
     path("apps/", applicationpages.applications_page, name="applications"),
     path("apps/connect", applicationpages.connect, name="connect"),

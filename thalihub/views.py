@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth import authenticate, login
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -17,7 +16,8 @@ from django.views.decorators.debug import sensitive_post_parameters
 
 from acl import identity
 from acl.core.errors import HubError, RefusedError
-from thalihub import setup, store
+from discovery import store as discovery
+from thalihub import page, setup, store
 from thalihub.forms import ClaimForm, RecoveryForm, StorageForm
 
 _MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -34,12 +34,15 @@ def claim(request: HttpRequest, token: str) -> HttpResponse:
     try:
         store.check_link(token, now)
         if not form.is_valid():
-            return _shown(request, "claim", _("Set up your hub"), form=form)
+            return page.shown(request, "hub/claim.html", _("Set up your hub"), form=form)
         wanted = {name: form.cleaned_data[name] for name in store.Claim._fields}
         owner = store.claim(token, store.Claim(**wanted), now)
     except RefusedError as refusal:
-        return _shown(request, "refused", _("Set-up link"), status=403, refusal=refusal.reason)
+        return page.shown(
+            request, "hub/refused.html", _("Set-up link"), status=403, refusal=refusal.reason
+        )
     setup.forget_link()
+    discovery.set_me(name=wanted["person"], hub=wanted["hub_name"])
     login(request, owner, backend=_MODEL_BACKEND)
     return redirect("setup-recovery")
 
@@ -58,7 +61,7 @@ def recovery(request: HttpRequest) -> HttpResponse:
             return _recovery_file(form.cleaned_data["passphrase"])
         except HubError as error:
             form.add_error(None, error.reason)
-    return _shown(request, "recovery", _("Keep your identity safe"), form=form)
+    return page.shown(request, "hub/recovery.html", _("Keep your identity safe"), form=form)
 
 
 def _is_owner(request: HttpRequest, form: RecoveryForm) -> bool:
@@ -86,17 +89,10 @@ def storage(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         store.change(size_warning=form.cleaned_data["gigabytes"] * _GIGABYTE)
         return redirect("setup-done")
-    return _shown(request, "storage", _("Room for your data"), form=form)
+    return page.shown(request, "hub/storage.html", _("Room for your data"), form=form)
 
 
 @_of_owner
 def done(request: HttpRequest) -> HttpResponse:
     """Say what to do next."""
-    return _shown(request, "done", _("Your hub is ready"))
-
-
-def _shown(
-    request: HttpRequest, page: str, title: str, *, status: int = 200, **more: Any
-) -> HttpResponse:
-    context = {**admin.site.each_context(request), "title": title, **more}
-    return render(request, f"hub/{page}.html", context, status=status)
+    return page.shown(request, "hub/done.html", _("Your hub is ready"))

@@ -1,0 +1,115 @@
+"""The live parts of the pages of meeting somebody: what each shows now."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+from urllib.parse import parse_qs
+
+from channels.db import database_sync_to_async as in_database
+from django.utils import timezone
+
+from discovery import pairing, store
+from discovery.core.invitation import DEVICE, FRIEND
+from discovery.core.pairing import OPEN, Way
+from discovery.store import PairingRow
+from thalihub import meeting
+from thalihub.live import LivePart
+
+_COMPARED = (Way.COMPARISON, Way.NEARBY)
+_STAYS = datetime.timedelta(minutes=10)
+
+
+class LivePairings(LivePart):
+    """Everything that waits for somebody."""
+
+    template = "people/live/pairings.html"
+
+    async def context(self) -> dict[str, Any]:
+        """Return the pairings that are open."""
+        return {"rows": await in_database(meeting.open_pairings)(timezone.now())}
+
+
+class LivePairing(LivePart):
+    """What becomes of one pairing."""
+
+    template = "people/live/pairing.html"
+
+    async def context(self) -> dict[str, Any]:
+        """Ask the other hub where it is its turn, and return the row."""
+        number = int(self.scope["url_route"]["kwargs"]["number"])
+        row = await pairing.refresh(number, timezone.now())
+        return await in_database(meeting.told)(row)
+
+
+class LiveCode(LivePart):
+    """Our code, for as long as its page is open; then whoever has scanned it."""
+
+    template = "people/live/code.html"
+    _offer: pairing.Offer | None = None
+
+    async def context(self) -> dict[str, Any]:
+        """Make the code at first, and look for somebody who has used it."""
+        now = timezone.now()
+        if self._offer is None:
+            self._offer = await pairing.offer(now, purpose=self._purpose())
+        row = await in_database(_answer_to)(self._offer.id)
+        if row is not None:
+            return {"row": row, **await in_database(meeting.told)(row)}
+        is_late = now >= self._offer.expires
+        return {"row": None, "qr": None if is_late else meeting.drawn(self._offer.url)}
+
+    def _purpose(self) -> str:
+        query = parse_qs(self.scope["query_string"].decode("latin-1"))
+        return DEVICE if query.get("purpose") == [DEVICE] else FRIEND
+
+    async def left(self) -> None:
+        """Take the code back."""
+        if self._offer is not None:
+            await pairing.withdraw(self._offer.id)
+
+
+def _answer_to(offer: int) -> PairingRow | None:
+    return next((row for row in store.list_pairings() if row.offer_id == offer), None)
+
+
+class LiveComparison(LivePart):
+    """Whether we are ready to compare, and the comparison once somebody has begun it."""
+
+    template = "people/live/comparison.html"
+
+    async def context(self) -> dict[str, Any]:
+        """Return the comparison that runs, or until when we wait for one."""
+        now = timezone.now()
+        row = await in_database(_comparison)(now)
+        if row is not None and row.state in OPEN:
+            row = await pairing.refresh(row.pk, now)
+        if row is not None:
+            return {"row": row, **await in_database(meeting.told)(row)}
+        until = await in_database(store.armed_until)(now)
+        return {"row": None, "is_armed": until is not None, "addresses": await _addresses()}
+
+
+def _comparison(now: datetime.datetime) -> PairingRow | None:
+    """Return the newest comparison, unless it is over for long."""
+    rows = [row for row in store.list_pairings() if row.way in _COMPARED]
+    newest = rows[0] if rows else None
+    if newest is None or store.armed_until(now) is not None:
+        return None
+    is_over = newest.ended_at is not None and newest.ended_at < now - _STAYS
+    return None if is_over else newest
+
+
+async def _addresses() -> list[str]:
+    found = await in_database(store.me)()
+    return list(found.addresses)
+
+
+class LiveNearby(LivePart):
+    """The hubs that were seen nearby."""
+
+    template = "people/live/nearby.html"
+
+    async def context(self) -> dict[str, Any]:
+        """Return them."""
+        return {"sightings": await pairing.nearby(timezone.now())}
