@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse
@@ -12,9 +13,12 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
 from acl import store as people
+from acl.core.keys import key_text
 from acl.core.policy import Permit
 from acl.models import Principal
 from acl.store.people import rename_principal
+from discovery import store as discovery
+from discovery.store import Contact as Met
 from thalihub import page, sharing
 
 
@@ -29,12 +33,31 @@ class Contact(NamedTuple):
     trust: str = ""
     introduced_by: str = ""
     last_seen: datetime.datetime | None = None
+    addresses: Sequence[str] = ()
+    other_key: str = ""
+    """The text of another key that was shown for them."""
+
+
+class Claim(NamedTuple):
+    """One of the keys that a name stands for, and who says so."""
+
+    key_text: str
+    by: str
 
 
 @admin.site.admin_view
 def contacts(request: HttpRequest) -> HttpResponse:
     """Show the address book."""
-    return page.shown(request, "people/contacts.html", _("People"), contacts=everybody())
+    more = {"contacts": everybody(), "clashes": _clashes()}
+    return page.shown(request, "people/contacts.html", _("People"), **more)
+
+
+def _clashes() -> list[tuple[str, list[Claim]]]:
+    spelt = {one.name.casefold(): one.name for one in everybody()}
+    return [
+        (spelt.get(clash.what, clash.what), [Claim(key_text(key), by) for key, by in clash.said])
+        for clash in discovery.clashes()
+    ]
 
 
 @admin.site.admin_view
@@ -51,11 +74,21 @@ def contact(request: HttpRequest, pk: int) -> HttpResponse:
 
 def everybody() -> list[Contact]:
     """Return all friends by name."""
+    met = {one.principal_id: one for one in discovery.list_contacts()}
     return [
-        Contact(one.pk, one.name, one.key_text, one.short_key, one.revoked)
+        Contact(one.pk, one.name, one.key_text, one.short_key, one.revoked, *_facts(met, one.pk))
         for one in people.list_principals()
         if one.kind == Principal.Kind.FRIEND
     ]
+
+
+def _facts(met: Mapping[int, Met], pk: int) -> tuple[Any, ...]:
+    """Return what is known of somebody who was met by pairing."""
+    one = met.get(pk)
+    if one is None:
+        return ()
+    other = key_text(one.other_key) if one.other_key else ""
+    return one.trust, one.introduced_by, one.last_seen, one.addresses, other
 
 
 def _change(request: HttpRequest, contact: Contact) -> HttpResponse:
@@ -63,6 +96,9 @@ def _change(request: HttpRequest, contact: Contact) -> HttpResponse:
     if "rename" in request.POST:
         new_name = request.POST.get("name", "").strip()
         page.acted(request, partial(rename_principal, contact.name, new_name), _("Renamed."))
+    elif "asked" in request.POST:
+        verb = partial(discovery.forget_alarm, contact.name)
+        page.acted(request, verb, _("Good. The key that you know stays the right one."))
     elif "forget" in request.POST:
         said = _("Forgotten. What you had shared with them is closed to them.")
         if page.acted(request, partial(people.remove_principal, contact.name), said):

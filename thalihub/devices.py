@@ -6,16 +6,15 @@ import datetime
 from functools import partial
 from typing import NamedTuple
 
-from django.conf import settings
+from asgiref.sync import async_to_sync
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
-from acl import identity
-from acl import store as people
-from acl.models import Principal
+from acl.core.keys import key_text
 from acl.store.people import rename_principal
+from discovery import pairing
 from thalihub import page
 
 
@@ -45,16 +44,13 @@ def _change(request: HttpRequest) -> None:
     if "rename" in request.POST:
         new_name = request.POST.get("name", "").strip()
         page.acted(request, partial(rename_principal, name, new_name), _("Renamed."))
-    elif "revoke" in request.POST and name not in {one.name for one in _all() if one.is_this}:
+    elif "revoke" in request.POST:
         said = _("Revoked. It is let in nowhere any more.")
-        page.acted(request, partial(people.remove_principal, name), said)
+        page.acted(request, partial(async_to_sync(pairing.revoke_device), name), said)
 
 
 def _all() -> list[Device]:
-    ours = identity.load(settings.HUB_DATA)
-    found = [
-        Device(one.name, one.key_text, one.key == ours.device_key, one.revoked)
-        for one in people.list_principals()
-        if one.kind == Principal.Kind.DEVICE
+    return [
+        Device(one.name, key_text(one.key), one.is_this, one.revoked, one.last_seen)
+        for one in async_to_sync(pairing.list_devices)()
     ]
-    return sorted(found, key=lambda one: (not one.is_this, one.revoked))

@@ -5,11 +5,17 @@ from __future__ import annotations
 import re
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from acl import store as people
+from acl.core import certs, keys
+from discovery import store as discovery
+from discovery.core import card as cards
+from discovery.core.card import Hub, PublishedGroup
 
 
 @pytest.fixture
@@ -111,11 +117,21 @@ def test_a_group_has_a_group_in_it(browser, new_name):
         people.remove_group(name)
 
 
-def test_a_device_is_renamed_and_revoked_for_good(browser, api):
-    phone = api.principal("phone", kind="device").name
+@pytest.fixture
+def phone(api, new_name):
+    """The name of another hub of the owner."""
+    name = f"phone {new_name()}"
+    key, client = (certs.verified_keys(api.stranger().peer[0], ())[0] for _ in range(2))
+    discovery.add_device(name, key, client, ["127.0.0.1:1"], timezone.now())
+    return name
+
+
+def test_a_device_is_renamed_and_revoked_for_good(browser, phone):
+    assert phone in show(browser, "devices")
     send(browser, "devices", rename="1", device=phone, name=f"{phone} old")
     send(browser, "devices", revoke="1", device=f"{phone} old")
     assert people.find_principal(f"{phone} old").revoked
+    assert people.find_principal(f"{phone} client").revoked
     assert "Revoked" in show(browser, "devices")
 
 
@@ -124,6 +140,49 @@ def test_the_hub_itself_and_friends_are_not_revoked_on_the_page_of_devices(brows
     send(browser, "devices", revoke="1", device="this device")
     send(browser, "devices", revoke="1", device=bob)
     assert not any(people.find_principal(name).revoked for name in ("this device", bob))
+
+
+def card_of(name):
+    """Return a card of somebody who is called so, with a key of its own."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    hub = Hub("A" * 43, "", ("127.0.0.1:1",))
+    return cards.read(cards.make(key, name, [hub], changed="2030-01-01T00:00:00+00:00"))
+
+
+@pytest.fixture
+def dora(api, new_name):
+    """A contact whom somebody has introduced; gone afterwards, under whatever name."""
+    row = discovery.introduce(card_of(f"Dora {new_name()}"), "Berta", timezone.now())
+    yield row
+    for one in people.list_principals():
+        if one.pk == row.principal_id:
+            people.remove_principal(one.name)
+
+
+def test_how_somebody_became_known_is_shown_with_them(browser, dora):
+    assert "Introduced by Berta" in show(browser, "people")
+    shown = show(browser, "contact", dora.principal_id)
+    assert "Introduced by Berta" in shown
+    assert "Compare six digits" in shown
+
+
+def test_another_key_raises_the_alarm_until_the_owner_has_asked(browser, dora):
+    other = card_of(dora.name)
+    discovery.alarm(dora.name, other.key, timezone.now())
+    assert "Another key was shown" in show(browser, "people")
+    shown = show(browser, "contact", dora.principal_id)
+    assert keys.key_text(other.key) in shown
+    send(browser, "contact", dora.principal_id, asked="1")
+    assert keys.key_text(other.key) not in show(browser, "contact", dora.principal_id)
+
+
+def test_a_name_that_stands_for_two_keys_is_shown(browser, dora):
+    group = PublishedGroup("B" * 43, "Choir", (card_of(dora.name),))
+    discovery.keep_group("Carl", group, timezone.now())
+    shown = show(browser, "people")
+    assert f"“{dora.name}” stands for different keys" in shown
+    assert "says Carl" in shown
+    discovery.keep_group("Carl", PublishedGroup("B" * 43, "Choir", ()), timezone.now())
 
 
 @pytest.mark.parametrize("name", ["people", "groups", "devices", "meet"])
