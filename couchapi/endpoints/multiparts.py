@@ -39,9 +39,16 @@ async def receive(
 
     Raises BadRequest; nothing of a body that breaks off stays.
     """
+    return await take(content_type, parsers.pieces(request), uploader)
+
+
+async def take(
+    content_type: str, body: AsyncIterator[bytes], uploader: str
+) -> tuple[Any, dict[str, Uploaded]]:
+    """Return the document of a multipart/related body that comes in pieces; see `receive`."""
     receiving = _Receiving(uploader)
     try:
-        await receiving.read(DocumentParser(content_type), parsers.pieces(request))
+        await receiving.read(DocumentParser(content_type), body)
     except BaseException:
         await receiving.discard()
         raise
@@ -57,13 +64,17 @@ def accepted(request: Any) -> bool:
 def related(opened: Opened, headers: Mapping[str, str]) -> HttpResponseBase:
     """Return a document followed by its attachments."""
     boundary = secrets.token_hex(16)
-    parts = _outgoing(opened)
-    length = multipart.related_length(boundary, opened.text, parts)
+    length = multipart.related_length(boundary, opened.text, _outgoing(opened))
     return renderers.stream(
-        _sent(multipart.related(boundary, opened.text, parts)),
+        pieces(boundary, opened),
         headers={**headers, "Content-Length": str(length)},
         content_type=multipart.related_type(boundary),
     )
+
+
+def pieces(boundary: str, opened: Opened) -> AsyncIterator[bytes]:
+    """Give the body of a document followed by its attachments."""
+    return _sent(multipart.related(boundary, opened.text, _outgoing(opened)))
 
 
 def mixed(opened: Sequence[Opened | RevId]) -> HttpResponseBase:
@@ -193,8 +204,8 @@ async def _result(outer: str, docid: str, one: Outcome) -> AsyncIterator[bytes]:
         return
     fields = [("X-Doc-Id", docid), ("X-Rev-Id", one.rev)]
     inner = secrets.token_hex(16)
-    pieces = multipart.mixed_document(outer, inner, one.text, _outgoing(one), fields)
-    async for piece in _sent(pieces):
+    sent = multipart.mixed_document(outer, inner, one.text, _outgoing(one), fields)
+    async for piece in _sent(sent):
         yield piece
 
 

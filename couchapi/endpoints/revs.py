@@ -30,10 +30,10 @@ class RevsDiff(Endpoint):
         asked = await _asked(request)
         visible = visible_to(request) if request.permit.read else None
         ancestors = bool(request.permit.read)
-        diff = await sql.scan(
-            lambda connection: _diff(connection, db_name, asked, visible, ancestors)
+        found = await sql.scan(
+            lambda connection: diff(connection, db_name, asked, visible, ancestors)
         )
-        return renderers.json(diff)
+        return renderers.json(found)
 
 
 class MissingRevs(Endpoint):
@@ -45,8 +45,8 @@ class MissingRevs(Endpoint):
         """Return the missing revisions by document."""
         asked = await _asked(request)
         visible = visible_to(request) if request.permit.read else None
-        diff = await sql.scan(lambda connection: _diff(connection, db_name, asked, visible, False))
-        missing = {docid: row["missing"] for docid, row in diff.items()}
+        found = await sql.scan(lambda connection: diff(connection, db_name, asked, visible, False))
+        missing = {docid: row["missing"] for docid, row in found.items()}
         return renderers.json({"missing_revs": missing})
 
 
@@ -63,19 +63,20 @@ def _revisions(revs: Any) -> list[str]:
     return checked if len(checked) < 2 else list(dict.fromkeys(checked))
 
 
-def _diff(
+def diff(
     connection: sql.Sql, db_name: str, asked: Asked, visible: Visible | None, ancestors: bool
 ) -> dict[str, dict[str, list[str]]]:
+    """Return what is missing of each document, and with `ancestors` what it may descend from."""
     database = databases.get(connection, db_name)
     known = _known(connection, database.id, list(asked), visible)
-    diff = {}
+    rows = {}
     for docid, revs in asked.items():
         one = known.get(docid)
         if one is None:
-            diff[docid] = {"missing": revs}
+            rows[docid] = {"missing": revs}
         elif revs != [one.rev]:  # Replicators nearly always ask for the winner.
-            diff[docid] = _row(one, [revid.parse(rev) for rev in revs], ancestors)
-    return {docid: row for docid, row in diff.items() if row["missing"]}
+            rows[docid] = _row(one, [revid.parse(rev) for rev in revs], ancestors)
+    return {docid: row for docid, row in rows.items() if row["missing"]}
 
 
 class _Known(NamedTuple):

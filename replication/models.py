@@ -1,0 +1,77 @@
+"""What is to be replicated, and how that goes: all work is rows, queues only carry wake-ups.
+
+Times are Unix seconds; `NEVER` (core/schedule.py) is later than all of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+
+from replication.core import schedule
+from replication.core.job import Direction, Mode, Priority, State
+
+
+def _choices(words: Any) -> list[tuple[str, str]]:
+    return [(word.value, word.value) for word in words]
+
+
+class Job(models.Model):
+    """A standing wish to replicate a database with a peer."""
+
+    db_name = models.CharField(max_length=238)
+    peer = models.TextField(help_text="A principal, a group, a URL, or “my devices”.")
+    there = models.CharField(max_length=238, help_text="The database's name at the peer.")
+    direction = models.CharField(max_length=8, choices=_choices(Direction))
+    mode = models.CharField(max_length=16, choices=_choices(Mode))
+    every = models.PositiveIntegerField(default=0, help_text="Seconds, of a periodic job.")
+    priority = models.CharField(max_length=16, choices=_choices(Priority))
+    options = models.TextField(default="{}", help_text="JSON: filter, doc_ids, selector, …")
+    mesh = models.BooleanField(default=False, help_text="Made by the hub, for its own devices.")
+    paused = models.BooleanField(default=False)
+    created_at = models.FloatField()
+    lasts = models.PositiveIntegerField(default=0, help_text="Seconds until it is to be renewed.")
+    ends_at = models.FloatField(default=schedule.NEVER)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["db_name"], condition=models.Q(mesh=True), name="one_mesh_job"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.db_name} {self.direction} {self.peer}"
+
+
+class Link(models.Model):
+    """A job with one hub or server, in one direction: what a worker takes and runs."""
+
+    job = models.ForeignKey(Job, models.CASCADE, related_name="links")
+    key = models.CharField(max_length=43, blank=True, help_text="The hub's; empty for a server.")
+    name = models.TextField(help_text="What its owner calls the peer.")
+    direction = models.CharField(max_length=8, choices=_choices(Direction))
+    state = models.CharField(max_length=16, choices=_choices(State))
+    due_at = models.FloatField(db_index=True)
+    again = models.BooleanField(default=False, help_text="Something changed while it ran.")
+    failures = models.PositiveIntegerField(default=0)
+    lease_owner = models.CharField(max_length=64, blank=True)
+    lease_until = models.FloatField(default=0)
+    started_at = models.FloatField(null=True)
+    last_success = models.FloatField(null=True)
+    last_error = models.TextField(blank=True)
+    behind = models.BigIntegerField(null=True, help_text="Changes that are still to come.")
+    path = models.CharField(max_length=16, blank=True, help_text="The kind of address.")
+    docs_read = models.BigIntegerField(default=0)
+    docs_written = models.BigIntegerField(default=0)
+    doc_write_failures = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["job", "key", "direction"], name="link_of_job_and_peer")
+        ]
+        indexes = [models.Index(fields=["key", "direction"], name="link_by_peer")]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.direction}: {self.state}"

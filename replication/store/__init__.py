@@ -1,0 +1,1 @@
+"""The rows of jobs and links; each function is one job for `acl.sql`."""
