@@ -8,3 +8,7 @@ class ReplicationConfig(AppConfig):
 
     name = "replication"
     verbose_name = "Replication"
+
+    def ready(self) -> None:
+        """Listen to news of the apps below."""
+        from replication.books import receivers  # noqa: F401

@@ -32,6 +32,9 @@ from discovery.store.contacts import (
     seen,
     watch,
 )
+from discovery.store.entries import KINDS
+from discovery.store.entries import entries as all_entries
+from discovery.store.entries import put as put_entry
 from discovery.store.me import me, set_card, set_me
 from discovery.store.offers import add_offer, list_offers, take_offer, withdraw_offer
 from discovery.store.pairings import (
@@ -52,6 +55,7 @@ from discovery.store.pairings import (
 from discovery.store.sightings import dismiss, ignore, list_sightings, see, sighting
 
 __all__ = [
+    "KINDS",
     "Clash",
     "Contact",
     "Device",
@@ -63,6 +67,7 @@ __all__ = [
     "add_offer",
     "add_pairing",
     "alarm",
+    "all_entries",
     "arm",
     "armed_until",
     "begin",
@@ -97,6 +102,7 @@ __all__ = [
     "note",
     "open_with",
     "other_devices",
+    "put_entry",
     "release",
     "revoke_device",
     "see",

@@ -1,14 +1,15 @@
 """The `addressbook` database: principals, groups and grants, for the owner's other devices.
 
-The tables of `acl` say what holds on this hub; the documents say it to the others.  Both are kept
-alike by core/merge.py.  What was alike the last time is noted in a local document, which does not
-replicate.  A step that is cut off is found again, so nothing needs one transaction.
+The tables of `acl` and `discovery` say what holds on this hub, the documents say it to the others.
+Both are kept alike by core/merge.py.  What was alike the last time is noted in a local document,
+which does not replicate.  A step that is cut off is found again, so nothing needs one transaction.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,7 @@ from asgiref.sync import sync_to_async
 from acl import sql
 from acl import store as acl_store
 from acl.core.errors import HubError
+from acl.core.keys import PREFIX
 from acl.core.policy import ADDRESSBOOK
 from acl.store import Own
 from couchapi import writing
@@ -26,32 +28,36 @@ from couchapi.core.errors import NotFound
 from couchapi.store import databases, documents, local_documents
 from couchapi.store.documents import Range
 from couchapi.store.writes import OURSELVES, Write
+from discovery import store as discovery_store
 from replication.core import merge
 from replication.core.merge import Entry
 
 logger = logging.getLogger(__name__)
 
 _AGREED = "hub-tables"
-_KINDS = tuple(f"{kind}:" for kind in acl_store.KINDS)
+_ORDER = (*acl_store.KINDS, *discovery_store.KINDS)
+_KINDS = tuple(f"{kind}:" for kind in _ORDER)
 _PAGE = 1000
 
 
-async def put_in_step(own: Own) -> bool:
+async def put_in_step(own: Own, now: datetime) -> bool:
     """Make tables and documents alike; returns whether anything had to be done."""
-    tables = await sync_to_async(acl_store.all_entries)(own)
+    tables = await sync_to_async(_tables)(own)
     held = await sql.scan(_documents)
     agreed, deleted = await sql.scan(_agreed), await sql.scan(databases.deleted_names)
     shown = {name: entry for name, (_, entry) in held.items() if entry is not None}
     kept = _kept_for_others(tables, shown, agreed, deleted)
     steps = merge.steps(tables, _without(shown, kept), _without(agreed, kept))
-    for name in sorted(steps.to_tables, key=_place):
-        await _take_over(name, steps.to_tables[name], own)
-    await _write(steps.to_documents, {name: rev for name, (rev, _) in held.items()})
-    now_held = await sync_to_async(acl_store.all_entries)(own)
+    ours = {name: tables.get(name) for name in steps.to_tables if name == _of_this_hub(own)}
+    for name in sorted(steps.to_tables.keys() - ours, key=_place):
+        await _take_over(name, steps.to_tables[name], own, now)
+    to_documents = {**steps.to_documents, **ours}
+    await _write(to_documents, {name: rev for name, (rev, _) in held.items()})
+    now_held = await sync_to_async(_tables)(own)
     noted = merge.agreement(now_held) | {name: agreed[name] for name in kept}
     if noted != agreed:
         await sql.write(partial(_note, agreed=noted))
-    return now_held != tables or bool(steps.to_documents)
+    return now_held != tables or bool(to_documents)
 
 
 def _kept_for_others(
@@ -72,15 +78,32 @@ def _without(entries: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
     return {name: entry for name, entry in entries.items() if name not in names}
 
 
+def _of_this_hub(own: Own) -> str:
+    """Return the entry that nobody knows better than this hub."""
+    return f"device:{PREFIX}{own.device_key}"
+
+
 def _place(name: str) -> int:
-    return acl_store.KINDS.index(name.partition(":")[0])
+    return _ORDER.index(name.partition(":")[0])
 
 
-async def _take_over(name: str, entry: Entry | None, own: Own) -> None:
+def _tables(own: Own) -> dict[str, Entry]:
+    known = discovery_store.all_entries(own.device_key, own.owner_key)
+    return {**acl_store.all_entries(own), **known}
+
+
+async def _take_over(name: str, entry: Entry | None, own: Own, now: datetime) -> None:
     try:
-        await sync_to_async(acl_store.put_entry)(name, entry, own)
+        await sync_to_async(_put)(name, entry, own, now)
     except HubError as error:
         logger.warning("The address book's entry %s is left out: %s", name, error.reason)
+
+
+def _put(name: str, entry: Entry | None, own: Own, now: datetime) -> None:
+    if name.startswith(tuple(f"{kind}:" for kind in discovery_store.KINDS)):
+        discovery_store.put_entry(name, entry, own.device_key, now)
+    else:
+        acl_store.put_entry(name, entry, own)
 
 
 # -- documents -----------------------------------------------------------------------------------

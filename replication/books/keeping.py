@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
 from asgiref.sync import sync_to_async
+from django.utils import timezone
 
 from acl import gate, sql
 from acl import store as acl_store
@@ -23,15 +25,13 @@ from acl.store import Own
 from couchapi import wakeups
 from couchapi.core.errors import FileExists
 from couchapi.store import databases
-from replication.books import addressbook
+from replication.books import addressbook, card
+from replication.books.names import FRIENDS, INBOX, ME
 
 logger = logging.getLogger(__name__)
 
-FRIENDS = "friends"
-ME = "me"
-INBOX = "inbox"
-
 _LOOK_SECONDS = 1.0
+_TURN_SECONDS = 30.0
 _AFTER_FAILURE_SECONDS = 10.0
 _MOST_TURNS = 5
 _POLICY = "lww"
@@ -44,20 +44,27 @@ async def keep(own: Callable[[], Awaitable[Own]]) -> None:
             try:
                 seen = await gate.acl_version()
                 await keep_once(await own())
-                while not await waiter.wait(_LOOK_SECONDS):
-                    if await gate.acl_version() != seen:
-                        break
+                await _something_new(waiter, seen)
             except Exception:  # The outermost line of a process that has other work too.
                 logger.exception("The hub's own databases could not be kept; trying again.")
                 await asyncio.sleep(_AFTER_FAILURE_SECONDS)
+
+
+async def _something_new(waiter: wakeups.Waiter, seen: int) -> None:
+    """Wait until the address book or the ACLs have changed, or for a while: more may have."""
+    end = time.monotonic() + _TURN_SECONDS
+    while not await waiter.wait(_LOOK_SECONDS) and time.monotonic() < end:
+        if await gate.acl_version() != seen:
+            return
 
 
 async def keep_once(own: Own) -> None:
     """Make what is missing, and the address book agree with the tables."""
     made = [name for name in (ADDRESSBOOK, ME, INBOX) if await _made(name)]
     await sync_to_async(_share)(made)
+    await card.publish(timezone.now())
     for _ in range(_MOST_TURNS):  # One more where an entry named another that came after it.
-        if not await addressbook.put_in_step(own):
+        if not await addressbook.put_in_step(own, timezone.now()):
             return
 
 

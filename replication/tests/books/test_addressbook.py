@@ -13,6 +13,10 @@ from acl.core.errors import BadName
 from acl.core.policy import ADDRESSBOOK
 from acl.models import Group, Principal
 from acl.store import Own
+from discovery import store as discovery_store
+from discovery.core import card as cards
+from discovery.models import Contact
+from discovery.signals import principal_paired
 from replication import books
 
 KEY, OTHER = "A" * 43, "B" * 42 + "A"
@@ -213,3 +217,69 @@ async def test_friends_may_read_me_and_write_to_the_inbox_until_they_may_not(
     await _sync(store.remove_grant, "inbox", "friends")
     await books.keep_once(OWN)
     assert (await friend.put("/inbox/y", {})).status == 404
+
+
+async def test_a_contact_travels_with_how_it_became_known(book: Any) -> None:
+    await _put(book, PERSON, _person())
+    entry = {
+        "type": "contact",
+        "key": f"sha256:{KEY}",
+        "trust": "verified",
+        "way": "qr",
+        "introduced_by": "",
+        "card": {"name": "Alice"},
+        "addresses": ["192.168.1.20:6984"],
+    }
+    name = f"contact:sha256:{KEY}"
+    await _put(book, name, entry)
+    contact = await _sync(discovery_store.contact, KEY)
+    assert (contact.name, contact.trust, contact.card) == ("alice", "verified", {"name": "Alice"})
+    await _sync(Contact.objects.filter(pk=contact.pk).update, addresses=["10.0.0.9:1"])
+    assert (await _get(book, name)) == entry | {"addresses": ["10.0.0.9:1"]}
+    await _put(book, name, entry | {"addresses": ["no address"]})
+    assert (await _sync(discovery_store.contact, KEY)).addresses == ["10.0.0.9:1"]
+
+
+async def test_another_device_is_known_by_where_it_can_be_reached(book: Any, hub_keys: Own) -> None:
+    await _put(book, PERSON, _person(kind="device", name="laptop"))
+    entry = {
+        "type": "device",
+        "key": f"sha256:{KEY}",
+        "client": None,
+        "addresses": ["192.168.1.20:6984"],
+    }
+    await _put(book, f"device:sha256:{KEY}", entry)
+    (found,) = [
+        one for one in await _sync(discovery_store.other_devices) if one.principal.key == KEY
+    ]
+    assert found.addresses == entry["addresses"]
+
+
+async def test_what_others_say_of_this_hub_is_not_taken_over(book: Any, hub_keys: Own) -> None:
+    await _sync(discovery_store.set_me, "Ann", ["192.168.1.7:6984"])
+    await books.keep_once(hub_keys)
+    path = f"/{ADDRESSBOOK}/device:sha256:{hub_keys.device_key}"
+    ours = (await book.get(path)).json()
+    assert ours["addresses"] == ["192.168.1.7:6984"]
+    await book.put(path, ours | {"addresses": ["10.6.6.6:6984"]})
+    for _ in range(2):
+        await books.keep_once(hub_keys)
+    assert (await _sync(discovery_store.me)).addresses == ["192.168.1.7:6984"]
+
+
+async def test_the_card_stands_in_me_as_it_was_signed(book: Any) -> None:
+    await _sync(discovery_store.set_me, "Ann", ["192.168.1.7:6984"])
+    await books.keep_once(OWN)
+    first = (await book.get("/me/card")).json()
+    assert cards.read({name: first[name] for name in first if name[0] != "_"}, None).name == "Ann"
+    await books.keep_once(OWN)
+    assert (await book.get("/me/card")).json() == first
+    await _sync(discovery_store.set_me, "Ann B.")
+    await books.keep_once(OWN)
+    assert (await book.get("/me/card")).json()["_rev"].startswith("2-")
+
+
+async def test_a_new_friend_is_in_the_group_of_friends(book: Any) -> None:
+    await _sync(store.add_principal, "alice", KEY)
+    await _sync(principal_paired.send, Contact, key=KEY, name="alice", trust="", purpose="friend")
+    assert "alice" in dict(await _sync(store.list_groups))["friends"]
