@@ -28,6 +28,7 @@ from couchapi.store import databases
 
 MOST_DATABASES = 20
 MOST_ORIGINS = 20
+_MOST_DAYS = 3650
 _LETTERS = {"r": "read", "w": "write", "a": "admin"}
 
 
@@ -50,17 +51,27 @@ class KeyFiles(NamedTuple):
 
 def add_with_token(wanted: Wanted, now: datetime.datetime, days: int | None) -> str:
     """Connect an application, and return its token; raises HubError."""
+    _check_days(days)
     # A key that nobody holds: nothing but the token stands for this application.
     _add(wanted, keys.key_hash(secrets.token_bytes(32)))
     return new_token(wanted.name, now, days)
 
 
 def new_token(name: str, now: datetime.datetime, days: int | None) -> str:
-    """Return a token for the application, for so many days; the one before ends at once."""
+    """Return a token for the application, for so many days; the one before ends at once.
+
+    Raises HubError.
+    """
+    _check_days(days)
     token = tokens.spelled(secrets.token_bytes(tokens.BYTES))
     end = None if days is None else int((now + datetime.timedelta(days=days)).timestamp())
     store.put_token(name, tokens.digest_of(token), int(now.timestamp()), end)
     return token
+
+
+def _check_days(days: int | None) -> None:
+    if days is not None and not 0 < days <= _MOST_DAYS:
+        raise BadName(_("A token lasts from one day to ten years."))
 
 
 def add_with_key(wanted: Wanted) -> KeyFiles:

@@ -94,15 +94,14 @@ def _begin(request: Any) -> str:
 
 
 def _cookie(request: Any, value: str, seconds: int) -> str:
-    """Return the header; a page of another site gets its cookie back only with `None`.
+    """Return the header of a cookie for this client alone.
 
-    That is no open door: whose page asks is judged on every request.
+    The page of another site gets its cookie back with `None` only, and from browsers that keep no
+    cookies of third parties if it is `Partitioned`: then it is this site's and no other's.  That is
+    no open door: whose page asks is judged on every request.
     """
-    same_site = "None" if b"origin" in request.judged else "Strict"
-    return (
-        f"AuthSession={value}; Version=1; Max-Age={seconds}; Path=/; Secure; HttpOnly; "
-        f"SameSite={same_site}"
-    )
+    sites = "SameSite=None; Partitioned" if b"origin" in request.judged else "SameSite=Strict"
+    return f"AuthSession={value}; Version=1; Max-Age={seconds}; Path=/; Secure; HttpOnly; {sites}"
 
 
 def _session(request: Any) -> dict[str, Any]:

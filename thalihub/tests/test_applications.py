@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import io
+import json
 import re
 
 import pytest
@@ -11,6 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
@@ -97,6 +100,14 @@ def test_two_tokens_have_nothing_in_common(name, new_name):
     assert application(name).token.digest == tokens.digest_of(second)
 
 
+@pytest.mark.parametrize("days", [0, -1, 4000, 10**12])
+def test_a_lifetime_that_means_nothing_is_refused_and_nothing_is_made(name, new_name, days):
+    db_name = new_name()
+    with pytest.raises(HubError, match="from one day to ten years"):
+        applications.add_with_token(Wanted(name, [Rights(db_name)]), NOW, days)
+    assert db_name not in sql.read_sync(databases.names)
+
+
 def test_a_database_that_is_here_stays_as_it_is(name, database):
     before = sql.read_sync(databases.everything)
     applications.add_with_token(Wanted(name, [Rights(database[1:], write=False)]), NOW, None)
@@ -176,6 +187,44 @@ def test_rights_are_written_as_letters(text, rights):
 def test_other_letters_are_no_rights(text):
     with pytest.raises(HubError):
         applications.parse_rights(text)
+
+
+# -- the command -----------------------------------------------------------------------------------
+
+
+def run(*arguments):
+    out = io.StringIO()
+    call_command("application", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def test_the_command_connects_lists_and_revokes(name, new_name):
+    db_name = new_name()
+    origin = "https://command.example"
+    asked = ["--database", f"{db_name}:rw", "--origin", origin, "--create-databases", "--days", "5"]
+    token = json.loads(run("add", name, *asked, "--json"))["token"]
+    assert application(name).token.digest == tokens.digest_of(token)
+    assert application(name).principal.may_create_databases
+    [row] = [one for one in json.loads(run("list", "--json")) if one["name"] == name]
+    assert (row["databases"], row["origins"]) == ([f"{db_name}:rw"], [origin])
+    assert row["last_used"] is None
+    assert f"{db_name}:rw" in run("list")
+    assert tokens.stands_in(run("token", name).encode())
+    run("revoke", name)
+    assert "revoked" in run("list")
+    run("allow", name)
+    assert not application(name).principal.revoked
+
+
+def test_the_command_refuses_in_words(name, new_name):
+    for arguments in (
+        ["add", name, "--database", f"{new_name()}:x"],
+        ["add", name],
+        ["token", "owner"],
+        ["revoke", "nobody of this name"],
+    ):
+        with pytest.raises(CommandError):
+            run(*arguments)
 
 
 # -- the pages -------------------------------------------------------------------------------------

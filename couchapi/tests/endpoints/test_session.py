@@ -245,7 +245,7 @@ async def test_the_page_of_an_allowed_origin_gets_a_cookie_that_comes_back(
     origin = "https://session.example"
     await sync_to_async(store.allow_origin)(app.name, origin)
     begun = await _begin(api, app, origin=origin)
-    assert "SameSite=None" in begun.headers["set-cookie"]
+    assert "SameSite=None; Partitioned" in begun.headers["set-cookie"]
     assert begun.headers["access-control-allow-origin"] == origin
 
 
