@@ -278,6 +278,21 @@ def api(hub_identity: Any) -> Iterator[Api]:
     wakeups.local.close()
 
 
+@pytest_asyncio.fixture
+async def owner_http(api: Api) -> AsyncIterator[Any]:
+    """An HTTP client of a library that calls the API of this process as the owner."""
+    import httpx
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await _handler()(
+            {**scope, "hub.peer": api.owner.peer, "hub.listener": "api"}, receive, send
+        )
+
+    transport = httpx.ASGITransport(app=application)
+    async with httpx.AsyncClient(transport=transport, base_url="https://127.0.0.1:6984") as made:
+        yield made
+
+
 @pytest.fixture
 def owner(api: Api) -> Client:
     """The owner of the hub."""
