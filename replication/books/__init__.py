@@ -4,6 +4,6 @@ They are ordinary databases, so they replicate like any other, and any Couch cli
 can read them.
 """
 
-from replication.books.keeping import keep, keep_once
+from replication.books.keeping import ask_friends, keep, keep_once
 
-__all__ = ["keep", "keep_once"]
+__all__ = ["ask_friends", "keep", "keep_once"]

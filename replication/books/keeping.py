@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
 _TURN_SECONDS = 30.0
+_ASK_SECONDS = 3600.0
 _AFTER_FAILURE_SECONDS = 10.0
 _MOST_TURNS = 5
 _POLICY = "lww"
@@ -48,6 +49,16 @@ async def keep(own: Callable[[], Awaitable[Own]]) -> None:
             except Exception:  # The outermost line of a process that has other work too.
                 logger.exception("The hub's own databases could not be kept; trying again.")
                 await asyncio.sleep(_AFTER_FAILURE_SECONDS)
+
+
+async def ask_friends() -> None:
+    """Ask friends for their newest cards, from time to time, until cancelled."""
+    while True:
+        try:
+            await card.ask_friends(timezone.now())
+        except Exception:  # The outermost line, as above.
+            logger.exception("Friends could not be asked for their cards; trying again.")
+        await asyncio.sleep(_ASK_SECONDS)
 
 
 async def _something_new(waiter: wakeups.Waiter, seen: int) -> None:
