@@ -19,5 +19,5 @@ class ThalihubConfig(AppConfig):
     verbose_name = "Hub"
 
     def ready(self) -> None:
-        """Register the system checks, and the Celery application that tasks are sent by."""
-        from thalihub import celery, checks  # noqa: F401
+        """Register checks and receivers, and the Celery application that tasks are sent by."""
+        from thalihub import celery, checks, receivers  # noqa: F401

@@ -10,6 +10,7 @@ Nothing is resumed: a resumed session skips the proof and reports the old certif
 from __future__ import annotations
 
 import contextlib
+import logging
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,8 @@ from OpenSSL import SSL, crypto
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
+
+logger = logging.getLogger(__name__)
 
 HTTP_1_1 = b"http/1.1"
 _RECORD = 16 * 1024
@@ -71,24 +74,49 @@ class _Connection(SSL.Connection):
 
 @implementer(IOpenSSLServerConnectionCreator)
 class ServerTls:
-    """Makes the TLS side of each accepted connection."""
+    """Makes the TLS side of each accepted connection.
 
-    def __init__(self, context: SSL.Context) -> None:
-        self._context = context
+    A hub that becomes a device of another identity shows its new certificate from then on: the
+    file is looked at for each connection, and read when it was replaced.
+    """
+
+    def __init__(self, folder: Path, *, ask_for_certificate: bool) -> None:
+        self._folder, self._asks = folder, ask_for_certificate
+        self._stamp = self._stamp_of_now()
+        self._context = _read_context(folder, asks=ask_for_certificate)
 
     def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:  # noqa: N802, N803
         """Return a new connection (the name is Twisted's)."""
+        try:
+            self._renew()
+        except (OSError, ValueError, SSL.Error):
+            # What was shown so far is as good as before.
+            logger.warning("%s cannot be read.", self._folder / "device.crt", exc_info=True)
         return _Connection(self._context, None)
+
+    def _renew(self) -> None:
+        stamp = self._stamp_of_now()
+        if stamp != self._stamp:
+            self._stamp = stamp
+            self._context = _read_context(self._folder, asks=self._asks)
+
+    def _stamp_of_now(self) -> tuple[int, int]:
+        status = (self._folder / "device.crt").stat()
+        return status.st_mtime_ns, status.st_ino
 
 
 def server_tls(folder: Path, *, ask_for_certificate: bool) -> ServerTls:
     """Return the TLS of a listener that presents `device.crt` and `device.key` of `folder`."""
+    return ServerTls(folder, ask_for_certificate=ask_for_certificate)
+
+
+def _read_context(folder: Path, *, asks: bool) -> SSL.Context:
     chain = x509.load_pem_x509_certificates((folder / "device.crt").read_bytes())
     key = load_pem_private_key((folder / "device.key").read_bytes(), password=None)
     context = _context(chain, key)
-    if ask_for_certificate:
+    if asks:
         context.set_verify(SSL.VERIFY_PEER, _accept)
-    return ServerTls(context)
+    return context
 
 
 def _context(chain: Sequence[x509.Certificate], key: Any) -> SSL.Context:

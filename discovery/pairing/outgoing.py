@@ -157,7 +157,8 @@ def _begin(session: Session, way: Way, now: datetime.datetime) -> tuple[PairingR
         name=ourselves.name(),
         addresses=store.me().addresses[: cards.MOST_ADDRESSES],
     )
-    return store.begin(pairing, now, **_facts(session, (), "")), body
+    said = replace(pairing, start=body)
+    return store.begin(said, now, **_facts(session, (), "")), body
 
 
 def _other_way_round(their_key: str, error: PairingError) -> PairingRow:

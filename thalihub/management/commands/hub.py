@@ -17,7 +17,7 @@ from django.utils import timezone
 from acl import identity
 from acl.core.errors import HubError
 from acl.core.keys import key_text
-from thalihub import binding, datafolder, env, mainprocess, setup, store
+from thalihub import binding, datafolder, env, mainprocess, setup, store, whereabouts
 
 
 class Command(BaseCommand):
@@ -42,6 +42,7 @@ class Command(BaseCommand):
         api = _bind(settings.HUB_HOST, settings.HUB_API_PORT)
         pages = _bind(settings.HUB_PAGES_HOST, settings.HUB_PAGES_PORT)
         facts = _facts(ours, api, pages)
+        whereabouts.renew(facts["api_port"])
         link = _setup_link(facts)
         greeting = _as_json(facts, link) if json else _told(facts, link)
         mainprocess.become(

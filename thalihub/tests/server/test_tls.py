@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from OpenSSL import SSL
 
-from thalihub.tests.server.certificates import certificate
+from thalihub.tests.server.certificates import certificate, write_chain
 from thalihub.tests.server.client import Client, context
 
 
@@ -133,3 +133,26 @@ def test_certificate_of_an_unknown_version_is_answered_like_any_other(served, tm
     )
     with Client(served.port, tmp_path) as client:
         assert client.ask("GET", "/whoami").json()["name"] is None
+
+
+def test_a_replaced_certificate_is_shown_to_the_next_connection(served):
+    names = ("device.key", "device.crt")  # The certificate last: it is what is looked at.
+    kept = {name: (served.folder / name).read_bytes() for name in names}
+    write_chain(served.folder, "other")
+    try:
+        for name in names:
+            content = (served.folder / name.replace("device", "other")).read_bytes()
+            (served.folder / name).write_bytes(content)
+        assert _leaf_shown(served) == "CN=other leaf"
+        (served.folder / "device.crt").write_bytes(b"nonsense")
+        assert _leaf_shown(served) == "CN=other leaf"
+    finally:
+        for name, content in kept.items():
+            (served.folder / name).write_bytes(content)
+    assert _leaf_shown(served) == "CN=device leaf"
+
+
+def _leaf_shown(served):
+    with _handshake(served.port) as connection:
+        chain = connection.get_peer_cert_chain(as_cryptography=True)
+    return chain[0].subject.rfc4514_string()

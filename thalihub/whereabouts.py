@@ -1,0 +1,63 @@
+"""What this hub says of itself to others: its person, its name, and where it can be reached.
+
+`HUB_ADDRESSES` says where, else the addresses of this machine in its networks do.  An address of
+this machine alone is named only where the hub listens nowhere else.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Iterator
+
+import psutil
+from django.conf import settings
+from django.contrib.auth.models import User
+
+from discovery import store as discovery
+from thalihub import store
+
+_EVERYWHERE = {"0.0.0.0", "::"}
+# Networks of containers and virtual machines, which nobody outside reaches.
+_INSIDE = ("docker", "br-", "veth", "virbr", "podman", "cni", "lxc")
+
+
+def renew(port: int | None = None) -> None:
+    """Note who we are, and where, if the API's port is given, we can be reached."""
+    owner = User.objects.filter(is_superuser=True).order_by("pk").first()
+    person = owner.first_name if owner else ""
+    addresses = None if port is None else own_addresses(settings.HUB_HOST, port)
+    discovery.set_me(name=person or None, addresses=addresses, hub=store.hub().name or None)
+
+
+def own_addresses(host: str, port: int) -> list[str]:
+    """Return `host:port` of a hub that listens on `host`, the best first."""
+    if settings.HUB_ADDRESSES:
+        return [address.strip() for address in settings.HUB_ADDRESSES]
+    if host not in _EVERYWHERE:
+        return [_shown(host, port)]
+    found = sorted(_of_networks(host == "::"), key=lambda one: (one[0].startswith(_INSIDE), one))
+    return [_shown(address, port) for _, address in found] or [_shown("127.0.0.1", port)]
+
+
+def _of_networks(both: bool) -> Iterator[tuple[str, str]]:
+    """Yield (interface, address) of every network that is up."""
+    stats = psutil.net_if_stats()
+    families = {socket.AF_INET, socket.AF_INET6} if both else {socket.AF_INET}
+    for interface, addresses in psutil.net_if_addrs().items():
+        is_up = interface in stats and stats[interface].isup
+        for one in addresses:
+            if is_up and one.family in families and _reachable(one.address):
+                yield interface, one.address
+
+
+def _reachable(text: str) -> bool:
+    # A link-local address needs the other machine's own name for the network.
+    if "%" in text:
+        return False
+    address = ipaddress.ip_address(text)
+    return not (address.is_loopback or address.is_link_local or address.is_unspecified)
+
+
+def _shown(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
