@@ -17,7 +17,6 @@ from thalihub import meeting
 from thalihub.live import LivePart
 
 _COMPARED = (Way.COMPARISON, Way.NEARBY)
-_STAYS = datetime.timedelta(minutes=10)
 
 
 class LivePairings(LivePart):
@@ -78,10 +77,14 @@ class LiveComparison(LivePart):
 
     template = "people/live/comparison.html"
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._began = timezone.now()
+
     async def context(self) -> dict[str, Any]:
         """Return the comparison that runs, or until when we wait for one."""
         now = timezone.now()
-        row = await in_database(_comparison)(now)
+        row = await in_database(_comparison)(self._began)
         if row is not None and row.state in OPEN:
             row = await pairing.refresh(row.pk, now)
         if row is not None:
@@ -90,14 +93,12 @@ class LiveComparison(LivePart):
         return {"row": None, "is_armed": until is not None, "addresses": await _addresses()}
 
 
-def _comparison(now: datetime.datetime) -> PairingRow | None:
-    """Return the newest comparison, unless it is over for long."""
-    rows = [row for row in store.list_pairings() if row.way in _COMPARED]
-    newest = rows[0] if rows else None
-    if newest is None or store.armed_until(now) is not None:
+def _comparison(since: datetime.datetime) -> PairingRow | None:
+    """Return the newest comparison, unless it was over before the person came to look."""
+    newest = next((row for row in store.list_pairings() if row.way in _COMPARED), None)
+    if newest is None or store.armed_until(timezone.now()) is not None:
         return None
-    is_over = newest.ended_at is not None and newest.ended_at < now - _STAYS
-    return None if is_over else newest
+    return newest if newest.ended_at is None or newest.ended_at >= since else None
 
 
 async def _addresses() -> list[str]:

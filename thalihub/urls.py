@@ -15,6 +15,7 @@ from thalihub import (
     groups,
     introducing,
     meeting,
+    messaging,
     sharing,
     views,
 )
@@ -41,6 +42,7 @@ urlpatterns = [
     path("meet/nearby/", meeting.nearby, name="meet-nearby"),
     path("meet/group/", introducing.group, name="meet-group"),
     path("meet/<int:number>/", meeting.one, name="pairing"),
+    path("inbox/", messaging.inbox, name="inbox"),
     path("devices/", devices.devices, name="devices"),
     path("apps/", applicationpages.applications_page, name="applications"),
     path("apps/connect", applicationpages.connect, name="connect"),
