@@ -59,6 +59,9 @@ class Database(models.Model):
     dropped = models.BooleanField(
         default=False, help_text="Deleted; its rows go in the background."
     )
+    local_only = models.BooleanField(
+        default=False, help_text="Not kept in step with the owner's other devices."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:

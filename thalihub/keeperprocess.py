@@ -33,10 +33,10 @@ def main() -> None:
 
 
 async def _keep() -> None:
-    from replication import books
+    from replication import books, waiting
     from thalihub.calling import own_names
 
-    running = asyncio.gather(books.keep(own_names))
+    running = asyncio.gather(books.keep(own_names), waiting.keep())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, running.cancel)

@@ -100,7 +100,8 @@ def _description(
         "purge_seq": purge_seq,
         "update_seq": update_seq,
         "sizes": {"file": size, "external": size, "active": size},
-        "props": {},
+        # The owner's other devices leave such a database alone.
+        "props": {"local_only": True} if database.local_only and permit.is_owner else {},
         "doc_del_count": deleted,
         "doc_count": docs,
         "disk_format_version": 8,

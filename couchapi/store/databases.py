@@ -14,7 +14,7 @@ from couchapi.core.names import is_database_name
 
 _COLUMNS = (
     "id, name, conflict_policy, update_seq, purge_seq, epochs, revs_limit, "
-    "purged_infos_limit, doc_count, doc_del_count, body_size, security, design_seq"
+    "purged_infos_limit, doc_count, doc_del_count, body_size, security, design_seq, local_only"
 )
 
 
@@ -34,6 +34,7 @@ class DatabaseRow(NamedTuple):
     body_size: int
     security: str
     design_seq: int
+    local_only: bool
 
     @property
     def epoch(self) -> str:
@@ -51,8 +52,9 @@ def create(
     made = sql.one(
         "INSERT INTO couchapi_database (name, conflict_policy, update_seq, purge_seq, epochs,"
         " revs_limit, purged_infos_limit, doc_count, doc_del_count, body_size, security,"
-        " design_seq, dropped, created_at) VALUES (%s, %s, 0, 0, %s, 1000, 1000, 0, 0, 0, '{}',"
-        " 0, FALSE, CURRENT_TIMESTAMP) ON CONFLICT (name) DO NOTHING RETURNING " + _COLUMNS,
+        " design_seq, dropped, local_only, created_at)"
+        " VALUES (%s, %s, 0, 0, %s, 1000, 1000, 0, 0, 0, '{}', 0, FALSE, FALSE, CURRENT_TIMESTAMP)"
+        " ON CONFLICT (name) DO NOTHING RETURNING " + _COLUMNS,
         (name, policy, orjson.dumps([[epoch, 0]]).decode()),
     )
     if made is None:
@@ -106,6 +108,12 @@ def names(sql: Sql) -> list[str]:
     """Return the names of all databases, in CouchDB's order."""
     rows = sql.all("SELECT name FROM couchapi_database WHERE NOT dropped")
     return sorted(row[0] for row in rows)
+
+
+def shared_names(sql: Sql) -> list[str]:
+    """Return the names of the databases that the owner's other devices are to have, too."""
+    rows = sql.all("SELECT name FROM couchapi_database WHERE NOT dropped AND NOT local_only")
+    return [row[0] for row in rows]
 
 
 def deleted_names(sql: Sql) -> list[str]:
@@ -173,6 +181,15 @@ def set_purged_infos_limit(sql: Sql, name: str, limit: int) -> None:
     )
 
 
+def set_local_only(sql: Sql, name: str, local_only: bool) -> None:
+    """Keep a database on this hub alone, or no longer."""
+    sql.execute(
+        "UPDATE couchapi_database SET local_only = %s WHERE id = %s",
+        (local_only, lock(sql, name).id),
+    )
+    note_event(sql, name, "updated")
+
+
 def note_event(sql: Sql, name: str, kind: str) -> None:
     """Put the database's last event at the end of _db_updates, and wake who waits for it."""
     sql.after_commit(wakeups.announce, name)
@@ -212,4 +229,5 @@ def last_event(sql: Sql) -> int:
 def _row(found: tuple[object, ...]) -> DatabaseRow:
     values = list(found)
     values[5] = tuple((epoch, first) for epoch, first in orjson.loads(str(values[5])))
+    values[-1] = bool(values[-1])  # SQLite has no booleans.
     return DatabaseRow(*values)  # type: ignore[arg-type]

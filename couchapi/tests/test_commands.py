@@ -40,6 +40,7 @@ def test_a_database_is_made_listed_and_deleted(name: str) -> None:
         "documents": 0,
         "bytes": 0,
         "conflict_policy": "lww",
+        "local_only": False,
     }
     run("database", "delete", name)
     assert name not in [row["name"] for row in json.loads(run("database", "list", "--json"))]

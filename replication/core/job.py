@@ -146,7 +146,7 @@ def database_at(peer: str, db_name: str) -> str:
         case Kind.GROUP:
             path = ThaliGroup.parse(peer).path
         case Kind.SERVER:
-            path = urlsplit(peer).path.rpartition("/")[2]
+            path = urlsplit(peer).path.rstrip("/").rpartition("/")[2]
         case _:
             path = ""
     return unquote(path.strip("/")) or db_name

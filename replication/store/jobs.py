@@ -97,6 +97,14 @@ def everything(sql: Sql) -> list[JobRow]:
     return [_row(row) for row in sql.all(f"SELECT {_COLUMNS} FROM replication_job ORDER BY id")]
 
 
+def fingerprint(sql: Sql) -> tuple[object, ...]:
+    """Return what is another value when a job was added, paused or removed."""
+    row = sql.one(
+        "SELECT count(*), max(id), sum(CASE WHEN paused THEN id ELSE 0 END) FROM replication_job"
+    )
+    return row or ()
+
+
 def remove(sql: Sql, number: int) -> None:
     """Forget a job and its links; raises NoSuchJob.  A run of it ends when it looks next."""
     sql.execute("DELETE FROM replication_link WHERE job_id = %s", (number,))
@@ -107,12 +115,15 @@ def remove(sql: Sql, number: int) -> None:
 
 
 def pause(sql: Sql, number: int, paused: bool) -> None:
-    """Let a job rest, or go on at once; raises NoSuchJob."""
-    sql.execute(
-        "UPDATE replication_job SET paused = %s WHERE id = %s", (paused, get(sql, number).id)
-    )
+    """Let a job rest, or go on at once, unless it has ended; raises NoSuchJob."""
+    job = get(sql, number)
+    sql.execute("UPDATE replication_job SET paused = %s WHERE id = %s", (paused, job.id))
     if not paused:
-        run(sql, number, 0.0)
+        sql.execute(
+            "UPDATE replication_link SET due_at = 0, again = TRUE WHERE job_id = %s"
+            " AND state NOT IN ('completed', 'failed')",
+            (job.id,),
+        )
     sql.after_commit(wakeups.announce, JOBS)
 
 

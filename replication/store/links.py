@@ -131,8 +131,9 @@ def reconcile(sql: Sql, job_id: int, direction: str, meant: Sequence[Meant], now
 
 def _insert(sql: Sql, job_id: int, meant: Meant, direction: str, now: float) -> None:
     sql.execute(
-        "INSERT INTO replication_link (job_id, key, name, direction, state, due_at, again, failures,"
-        " lease_owner, lease_until, last_error, path, docs_read, docs_written, doc_write_failures)"
+        "INSERT INTO replication_link (job_id, key, name, direction, state, due_at, again,"
+        " failures, lease_owner, lease_until, last_error, path, docs_read, docs_written,"
+        " doc_write_failures)"
         " VALUES (%s, %s, %s, %s, %s, %s, %s, 0, '', 0, '', '', 0, 0, 0)",
         (job_id, meant.key, meant.name, direction, State.PENDING.value, now, False),
     )
@@ -231,7 +232,7 @@ def claim(sql: Sql, owner: str, now: float, at_once: int = schedule.AT_ONCE) -> 
     due = [Due(row[0], row[2] or row[3], Priority(row[-1]).rank, row[-2]) for row in rows]
     chosen = set(schedule.choose(due, running, at_once - running.total()))
     return [
-        Claim(*row[:12], mesh=bool(row[12]), owner=owner, started_at=now)
+        Claim._make((*row[:12], bool(row[12]), owner, now))
         for row in rows
         if row[0] in chosen and _take(sql, row[0], owner, now)
     ]
@@ -309,7 +310,7 @@ def release(sql: Sql, owner: str, now: float) -> None:
 
 
 def watched_hubs(sql: Sql) -> list[tuple[str, str, bool]]:
-    """Return (key, a peer's text, whether it is a device) of hubs that continuous jobs pull from."""
+    """Return (key, a peer's text, whether it is ours) of hubs that continuous jobs pull from."""
     rows = sql.all(
         "SELECT l.key, max(j.peer), max(CASE WHEN j.mesh THEN 1 ELSE 0 END) FROM replication_link l"
         " JOIN replication_job j ON j.id = l.job_id WHERE l.key <> '' AND l.direction = 'pull'"

@@ -36,6 +36,11 @@ class Command(SubcommandsCommand):
             "delete", "Delete a database, with everything in it and its grants.", self._delete
         )
         delete.add_argument("name", metavar="NAME")
+        local = self.subcommand(
+            "local-only", "Keep a database on this hub, away from your other devices.", self._local
+        )
+        local.add_argument("name", metavar="NAME")
+        local.add_argument("--off", action="store_true", help="keep it in step with them again")
 
     def _create(self, options: Mapping[str, Any]) -> None:
         name = names.check_database_name(options["name"])
@@ -52,6 +57,13 @@ class Command(SubcommandsCommand):
         find_database(name)
         sql.write_sync(partial(databases.drop, name=name))
         self.say(f"Deleted the database {name}.")
+
+    def _local(self, options: Mapping[str, Any]) -> None:
+        name, local_only = options["name"], not options["off"]
+        find_database(name)
+        sql.write_sync(partial(databases.set_local_only, name=name, local_only=local_only))
+        where = "stays on this hub" if local_only else "is kept in step with your other devices"
+        self.say(f"The database {name} {where}.")
 
 
 def find_database(name: str) -> databases.DatabaseRow:
@@ -70,6 +82,7 @@ def _row(database: databases.DatabaseRow) -> dict[str, Any]:
         "documents": database.doc_count,
         "bytes": database.body_size,
         "conflict_policy": database.conflict_policy,
+        "local_only": database.local_only,
     }
 
 

@@ -1,0 +1,188 @@
+"""What one does with jobs: the verbs of the command line, the API and the pages.
+
+All are synchronous; everything that lasts is a row, and the process that waits hears of it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from functools import partial
+from typing import Any
+
+from acl import sql
+from acl.core.errors import HubError
+from couchapi.core import names
+from couchapi.store import databases
+from discovery import store as found
+from replication import routing
+from replication.core import job as words
+from replication.core import schedule
+from replication.core.errors import BadJob
+from replication.core.job import Direction, State, Wish
+from replication.store import jobs, links
+from replication.store.jobs import JobRow
+from replication.store.links import LinkRow
+
+logger = logging.getLogger(__name__)
+
+
+def add(wish: Wish, now: float) -> int:
+    """Keep a wish, and return the number of its job.
+
+    Raises BadJob, NoSuchHolder for a peer that nobody is, IllegalDatabaseName.
+    """
+    names.check_database_name(wish.db_name)
+    meant = routing.meant(wish.peer)
+    number = sql.write_sync(partial(jobs.add, wish=wish, now=now))
+    _link(number, wish.direction, meant, now)
+    return number
+
+
+def _link(number: int, direction: str, meant: list[links.Meant], now: float) -> None:
+    sql.write_sync(
+        partial(links.reconcile, job_id=number, direction=direction, meant=meant, now=now)
+    )
+
+
+def pause(number: int) -> None:
+    """Let a job rest; a run of it ends within seconds.  Raises NoSuchJob."""
+    sql.write_sync(partial(jobs.pause, number=number, paused=True))
+
+
+def resume(number: int) -> None:
+    """Let a job go on; raises NoSuchJob."""
+    sql.write_sync(partial(jobs.pause, number=number, paused=False))
+
+
+def run(number: int, now: float) -> None:
+    """Run a job now, whatever its time is, one that has ended too; raises NoSuchJob."""
+    sql.write_sync(partial(jobs.run, number=number, now=now))
+
+
+def renew(number: int, now: float) -> None:
+    """Let a job with an end last as long again; raises NoSuchJob."""
+    sql.write_sync(partial(jobs.renew, number=number, now=now))
+
+
+def remove(number: int) -> None:
+    """Forget a job; what was replicated stays.  Raises NoSuchJob, BadJob for one of the hub's."""
+    if sql.read_sync(partial(jobs.get, number=number)).mesh:
+        raise BadJob(
+            "The hub made this job itself, to keep your devices in step. Pause it, or mark the "
+            "database with: manage.py database local-only NAME"
+        )
+    sql.write_sync(partial(jobs.remove, number=number))
+
+
+# -- what there is ---------------------------------------------------------------------------------
+
+
+def listing(now: float) -> list[dict[str, Any]]:
+    """Return every job with its links, as JSON; times are Unix seconds."""
+    held, every_link = sql.read_sync(lambda one: (jobs.everything(one), links.everything(one)))
+    of_job = defaultdict[int, list[LinkRow]](list)
+    for link in every_link:
+        of_job[link.job_id].append(link)
+    return [_told(job, of_job[job.id], now) for job in held]
+
+
+def _told(job: JobRow, its: list[LinkRow], now: float) -> dict[str, Any]:
+    shown = [_told_link(job, link, now) for link in its]
+    behind = [one["changes_behind"] for one in shown]
+    return {
+        "id": job.id,
+        "database": job.db_name,
+        "peer": words.shown(job.peer),
+        "direction": job.direction,
+        "mode": job.mode,
+        "every": job.every or None,
+        "priority": job.priority,
+        "mesh": job.mesh,
+        "state": _state(job, [State(one["state"]) for one in shown]),
+        "changes_behind": None if None in behind or not behind else sum(behind),
+        "last_success": min(_known(shown, "last_success"), default=None),
+        "next_try": min(_known(shown, "next_try"), default=None),
+        "error": next((one["error"] for one in shown if one["error"]), None),
+        "links": shown,
+    }
+
+
+def _known(shown: list[dict[str, Any]], name: str) -> list[float]:
+    return [one[name] for one in shown if one[name] is not None]
+
+
+def _state(job: JobRow, states: list[State]) -> str:
+    summed = words.summary(states)
+    paused = job.paused and summed not in words.ENDED
+    return (State.PAUSED if paused else summed).value
+
+
+def _told_link(job: JobRow, link: LinkRow, now: float) -> dict[str, Any]:
+    state = State(link.state)
+    running = link.lease_until > now
+    ended = state in words.ENDED
+    if not ended:
+        state = State.PAUSED if job.paused else State.RUNNING if running else state
+    rests = ended or running or job.paused or link.due_at >= schedule.NEVER
+    return {
+        "peer": link.name,
+        "key": link.key or None,
+        "direction": link.direction,
+        "state": state.value,
+        "changes_behind": link.behind,
+        "path": link.path or None,
+        "last_success": link.last_success,
+        "next_try": None if rests else link.due_at,
+        "error": link.last_error or None,
+        "failures": link.failures,
+        "docs_read": link.docs_read,
+        "docs_written": link.docs_written,
+        "doc_write_failures": link.doc_write_failures,
+    }
+
+
+# -- keeping rows in step with the world -----------------------------------------------------------
+
+
+def bring_up_to_date(now: float) -> None:
+    """Give every job the links that its peer means now, and every database its place in the mesh.
+
+    Also ends what nobody has renewed.  Writes nothing where nothing has changed: the process that
+    waits calls it whenever something may have.
+    """
+    _mesh(now)
+    held, every_link = sql.read_sync(lambda one: (jobs.everything(one), links.everything(one)))
+    have = {(link.job_id, link.key, link.name, link.direction) for link in every_link}
+    meant = {peer: _meant(peer) for peer in {job.peer for job in held}}
+    for job in held:
+        its = meant[job.peer]
+        if job.ends_at <= now:
+            logger.info("Job %s (%s) was not renewed and ends.", job.id, job.db_name)
+            sql.write_sync(partial(jobs.remove, number=job.id))
+        elif its is not None and _wanted(job, its) != {one for one in have if one[0] == job.id}:
+            _link(job.id, job.direction, its, now)
+
+
+def _meant(peer: str) -> list[links.Meant] | None:
+    try:
+        return routing.meant(peer)
+    except HubError as error:  # Nobody has this name any more: the links that are, stay.
+        logger.warning("A job's peer “%s” is not known: %s", words.shown(peer), error.reason)
+        return None
+
+
+def _wanted(job: JobRow, meant: list[links.Meant]) -> set[tuple[int, str, str, str]]:
+    ways = Direction(job.direction).ways
+    return {(job.id, one.key, one.name, way.value) for one in meant for way in ways}
+
+
+def _mesh(now: float) -> None:
+    if not found.other_devices():
+        return
+    wanted, held = sql.read_sync(lambda one: (databases.shared_names(one), jobs.everything(one)))
+    meshed = {job.db_name: job.id for job in held if job.mesh}
+    for db_name in set(wanted) - meshed.keys():
+        sql.write_sync(partial(jobs.add_mesh, db_name=db_name, now=now))
+    for db_name in meshed.keys() - set(wanted):
+        sql.write_sync(partial(jobs.remove, number=meshed[db_name]))

@@ -1,0 +1,216 @@
+"""Running links: a worker takes those that are due, as many as there is room for, until none is.
+
+All runs of a process share one event loop, in a thread of its own: Celery's messages only say
+"look" and are done at once.  What a worker holds it renews every few seconds; when it is killed,
+its links are free again half a minute later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import secrets
+import threading
+import time
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any
+
+import httpx
+
+from acl import sql
+from acl.core.errors import HubError
+from discovery.core.errors import DiscoveryError, UnreachableError
+from replication import mesh, routing
+from replication.core import job as words
+from replication.core import schedule
+from replication.core.errors import Retryable
+from replication.core.job import Direction, Mode, State
+from replication.peers import LocalPeer
+from replication.replicator import Result, replicate
+from replication.store import links
+from replication.store.links import Claim, Counts, Ended
+
+logger = logging.getLogger(__name__)
+
+_NOTE_SECONDS = 1.0
+
+
+class Worker:
+    """What this process runs."""
+
+    def __init__(self) -> None:
+        self._owner = secrets.token_hex(8)
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self._renewing: asyncio.Task[None] | None = None
+
+    async def look(self) -> None:
+        """Take what is due, and begin it."""
+        claims = await sql.write(partial(links.claim, owner=self._owner, now=time.time()))
+        for claim in claims:
+            self._running[claim.id] = asyncio.create_task(self._run(claim))
+        if self._running and self._renewing is None:
+            self._renewing = asyncio.create_task(self._renew())
+
+    async def _run(self, claim: Claim) -> None:
+        try:
+            ended = await _ended(claim)
+        finally:
+            self._running.pop(claim.id, None)
+        await sql.write(partial(links.finish, claim=claim, ended=ended, now=time.time()))
+        await self.look()
+
+    async def _renew(self) -> None:
+        while self._running:
+            await asyncio.sleep(schedule.RENEWAL)
+            held = await sql.write(partial(links.renew, owner=self._owner, now=time.time()))
+            for number in self._running.keys() - held:  # Paused, removed, or somebody else's.
+                self._running[number].cancel()
+        self._renewing = None
+
+    async def end(self) -> None:
+        """Stop everything, and give it back."""
+        tasks = [*self._running.values()]
+        if self._renewing is not None:
+            tasks.append(self._renewing)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        await sql.write(partial(links.release, owner=self._owner, now=time.time()))
+
+
+# -- one run ---------------------------------------------------------------------------------------
+
+
+async def _ended(claim: Claim) -> Ended:
+    """Run a link, and return how that went."""
+    notes = _Notes(claim)
+    try:
+        result = await _replicated(claim, notes)
+    except (HubError, httpx.HTTPError) as error:
+        return _failed(claim, error, notes.counts())
+    except asyncio.CancelledError:  # Paused, or this process ends: it goes on some time.
+        return Ended(State.PENDING, time.time(), claim.failures, counts=notes.counts())
+    except Exception:  # The outermost line of a run: the others go on.
+        logger.exception("%s of %s with %s failed.", claim.direction, claim.db_name, claim.name)
+        return _failed(claim, HubError(), notes.counts())
+    return _succeeded(claim, result, notes.counts())
+
+
+def _succeeded(claim: Claim, result: Result | None, counts: Counts) -> Ended:
+    now = time.time()
+    if result is not None and not result.caught_up:
+        return Ended(State.PENDING, now, behind=result.pending, counts=counts)
+    match Mode(claim.mode):
+        case Mode.ONCE:
+            return Ended(State.COMPLETED, schedule.NEVER, behind=0, counts=counts)
+        case Mode.PERIODIC:
+            due_at = max(now, claim.started_at + claim.every)
+        case Mode.CONTINUOUS:
+            due_at = now + schedule.SAFETY * random.uniform(0.9, 1.1)
+    return Ended(State.WAITING, due_at, behind=0, counts=counts)
+
+
+def _failed(claim: Claim, error: HubError | httpx.HTTPError, counts: Counts) -> Ended:
+    reason = error.reason if isinstance(error, HubError) else Retryable.reason
+    failures = schedule.failures_now(claim.failures, time.time() - claim.started_at)
+    if claim.mode == Mode.ONCE and not _worth_another_try(error):
+        return Ended(State.FAILED, schedule.NEVER, failures, reason, counts=counts)
+    pause = schedule.pause(failures, random.random())
+    if isinstance(error, Retryable) and error.after is not None:
+        pause = max(pause, error.after)
+    return Ended(State.CRASHING, time.time() + pause, failures, reason, counts=counts)
+
+
+def _worth_another_try(error: Exception) -> bool:
+    return isinstance(error, Retryable | UnreachableError | httpx.HTTPError) or (
+        isinstance(error, DiscoveryError) and error.status >= 500
+    )
+
+
+async def _replicated(claim: Claim, notes: _Notes) -> Result | None:
+    """Replicate until the slice is over; None: the peer keeps this database to itself."""
+    async with routing.way_to(claim.key, claim.peer) as way:
+        notes.path = way.path
+        if claim.mesh and not await mesh.is_shared(claim, way):
+            return None
+        near, far = LocalPeer(claim.db_name), routing.remote(claim, way)
+        pulls = claim.direction == Direction.PULL
+        return await replicate(
+            *((far, near) if pulls else (near, far)),
+            words.read_options(claim.options),
+            ours=routing.ours(),
+            deadline=time.monotonic() + schedule.SLICE,
+            progress=notes.progress,
+        )
+
+
+class _Notes:
+    """Writes down how far a run is, once a second."""
+
+    def __init__(self, claim: Claim) -> None:
+        self.path = ""
+        self._claim = claim
+        self._counted: dict[str, int] = {}
+        self._noted_at = 0.0
+
+    def progress(self, result: Result) -> None:
+        """Take what the replicator tells."""
+        self._counted = result.counts
+        now = time.monotonic()
+        if now - self._noted_at >= _NOTE_SECONDS:
+            self._noted_at = now
+            behind = result.pending
+            sql.later(partial(links.note, claim=self._claim, behind=behind, path=self.path))
+
+    def counts(self) -> Counts:
+        """Return what was done so far."""
+        return Counts(*(self._counted.get(name, 0) for name in Counts._fields))
+
+
+# -- the loop of this process ----------------------------------------------------------------------
+
+
+class _Loop:
+    """An event loop in a thread, with the worker of this process."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._worker = Worker()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="runs")
+        self._thread.start()
+
+    def call(self, what: Coroutine[Any, Any, None], seconds: float) -> None:
+        asyncio.run_coroutine_threadsafe(what, self._loop).result(seconds)
+
+    def look(self) -> None:
+        self.call(self._worker.look(), seconds=60)
+
+    def end(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            self.call(self._worker.end(), seconds=5)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+
+
+_lock = threading.Lock()
+_loops: list[_Loop] = []
+
+
+def look() -> None:
+    """Begin what is due, and return."""
+    with _lock:
+        if not _loops:
+            _loops.append(_Loop())
+    _loops[0].look()
+
+
+def end() -> None:
+    """Stop what this process runs, and give it back."""
+    with _lock:
+        held = [_loops.pop() for _ in [*_loops]]
+    for loop in held:
+        loop.end()
