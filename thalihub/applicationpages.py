@@ -157,7 +157,7 @@ def _new_token(request: HttpRequest, name: str) -> HttpResponse:
 def _change(request: HttpRequest, name: str) -> None:
     verbs = {
         "revoke": (
-            store.revoke_application,
+            partial(store.revoke_application, now=int(timezone.now().timestamp())),
             _("Revoked. It is refused from the next request on."),
         ),
         "restore": (

@@ -78,10 +78,11 @@ def put_token(name: str, digest: str, now: int, expires_at: int | None) -> None:
 
 
 @transaction.atomic
-def revoke_application(name: str) -> None:
+def revoke_application(name: str, now: int) -> None:
     """End the application's token, and take its rights until it is allowed again."""
     application = find_application(name)
-    ApplicationToken.objects.filter(principal=application).delete()
+    token = ApplicationToken.objects.filter(principal=application)
+    token.exclude(expires_at__lt=now).update(expires_at=now)
     application.revoked = True
     application.save()
 

@@ -70,7 +70,7 @@ def test_a_new_token_ends_the_one_before(notes: Principal) -> None:
 
 def test_revoking_ends_the_token_and_it_does_not_come_back(notes: Principal) -> None:
     store.put_token("notes", DIGEST, 5, None)
-    store.revoke_application("notes")
+    store.revoke_application("notes", 9)
     assert _caller() is None
     with pytest.raises(RefusedError, match="revoked"):
         store.put_token("notes", DIGEST, 5, None)
@@ -85,13 +85,21 @@ def test_only_applications_have_tokens(kind: str) -> None:
     somebody = Principal.objects.create(name="somebody", key=key("somebody"), kind=kind)
     for change in (
         lambda: store.put_token("somebody", DIGEST, 0, None),
-        lambda: store.revoke_application("somebody"),
+        lambda: store.revoke_application("somebody", 0),
         lambda: store.restore_application("somebody"),
     ):
         with pytest.raises(NoSuchHolder):
             change()
     ApplicationToken.objects.create(principal=somebody, digest=DIGEST, made_at=0)
     assert _caller() is None
+
+
+def test_revoking_does_not_prolong_a_token_that_has_ended(notes: Principal) -> None:
+    store.put_token("notes", DIGEST, 5, 7)
+    store.revoke_application("notes", 9)
+    [found] = store.list_applications()
+    assert found.token is not None
+    assert found.token.expires_at == 7
 
 
 def test_the_gate_asks_for_the_token_each_time(notes: Principal) -> None:
@@ -130,7 +138,9 @@ def test_that_it_was_used_is_written_without_waiting(notes: Principal) -> None:
 
     async def use() -> None:
         usage.note(notes.pk)
-        await sql.write(lambda connection: None)  # The writer keeps the order.
+        async with asyncio.timeout(10):
+            while await sql.first("SELECT 1 FROM acl_applicationuse") is None:
+                await asyncio.sleep(0)
 
     before = int(time.time())
     asyncio.run(use())

@@ -23,6 +23,7 @@ CONTRACT = [
     "acl/tests/test_store.py",
     "acl/tests/test_version.py",
     "acl/tests/test_gate.py",
+    "acl/tests/test_applications.py",
     "couchapi/tests/test_tasks.py",
     "couchapi/tests/test_indexer.py",
     "couchapi/tests/test_viewreader.py",

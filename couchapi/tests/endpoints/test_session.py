@@ -126,7 +126,7 @@ async def test_a_token_that_is_taken_away_is_gone_on_the_next_request(
 
 def _take(app: Any, change: str) -> None:
     if change == "revoked":
-        store.revoke_application(app.name)
+        store.revoke_application(app.name, int(time.time()))
     elif change == "replaced":
         store.put_token(app.name, tokens.digest_of("another"), 0, None)
     elif change == "forgotten":

@@ -75,7 +75,7 @@ class Command(SubcommandsCommand):
         self.show(rows, options["json"], lambda: _told(rows))
 
     def _revoke(self, options: Mapping[str, Any]) -> None:
-        store.revoke_application(options["name"])
+        store.revoke_application(options["name"], int(timezone.now().timestamp()))
         self.say(f"Revoked {options['name']}: it is refused from the next request on.")
 
     def _allow(self, options: Mapping[str, Any]) -> None:
