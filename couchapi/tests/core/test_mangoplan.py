@@ -54,6 +54,7 @@ def key(index: Index, document: dict[str, Any]) -> list[Any] | None:
     return mangoindex.key_of(document, paths)
 
 
+@pytest.mark.slow
 @settings(max_examples=1500)
 @given(st.lists(DOCUMENTS, max_size=6), SELECTORS, INDEXES)
 def test_an_index_that_serves_misses_no_document(
@@ -70,6 +71,7 @@ def test_an_index_that_serves_misses_no_document(
         assert low <= sortkey.encode(found) < high, document
 
 
+@pytest.mark.slow
 @settings(max_examples=1000)
 @given(st.lists(DOCUMENTS, max_size=6), SELECTORS, INDEXES, SORTS)
 def test_an_index_that_serves_is_in_order(
