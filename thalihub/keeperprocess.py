@@ -36,7 +36,7 @@ async def _keep() -> None:
     from replication import books, waiting
     from thalihub.calling import own_names
 
-    running = asyncio.gather(books.keep(own_names), waiting.keep())
+    running = asyncio.gather(books.keep(own_names), books.ask_friends(), waiting.keep())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, running.cancel)
