@@ -30,6 +30,7 @@ def _page(browser: Browser, origin: str) -> Page:
 def _allow(browser: Browser, hub: HubProcess, origin: str, name: str) -> str:
     """Let the owner, who is not logged in, follow a link of the page and allow what it asks for."""
     page = _page(browser, origin)
+    page.context.grant_permissions(["clipboard-write"])
     url = f"{hub.pages_url}/apps/connect?name={name}&databases={name}&origin={origin}"
     page.evaluate("url => { document.body.innerHTML = `<a href='${url}'>connect</a>`; }", url)
     page.click("text=connect")
@@ -39,7 +40,9 @@ def _allow(browser: Browser, hub: HubProcess, origin: str, name: str) -> str:
     page.click("input[type=submit]")
     expect(page.locator("#who")).to_contain_text(f"“{name}” asks to use this hub")
     page.click("button:has-text('Allow')")
-    token = page.locator(".apps-secret").inner_text()
+    page.click("text=Copy the token")
+    expect(page.locator("[data-copy]")).to_have_text("Copied")
+    token = page.locator(".apps-secret").input_value()
     page.context.close()
     return token
 
