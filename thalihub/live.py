@@ -56,7 +56,7 @@ class LivePart(AsyncWebsocketConsumer):
             await self.left()
 
     async def _watch(self) -> None:
-        shown = ""
+        shown = None
         while await self._is_owner():
             drawn = await self._drawn()
             if drawn != shown:

@@ -19,6 +19,8 @@ from acl.core.keys import key_text
 from acl.models import Principal
 from couchapi.store import databases
 from couchapi.store.databases import DatabaseRow
+from discovery import store as discovery
+from discovery.core.pairing import State
 from thalihub import store
 
 _MOST_LISTED = 8
@@ -109,7 +111,31 @@ def _warnings(size: int) -> list[Notice]:
                 _("Look at the limit"),
             )
         )
-    return found + _revoked()
+    return _requests() + _alarms() + found + _revoked()
+
+
+def _requests() -> list[Notice]:
+    return [
+        Notice(
+            _("%(name)s wants to connect with you.") % {"name": row.name or row.key_text},
+            reverse("pairing", args=[row.pk]),
+            _("Look at it"),
+        )
+        for row in discovery.list_pairings()
+        if row.state == State.REQUESTED and not row.outgoing
+    ]
+
+
+def _alarms() -> list[Notice]:
+    return [
+        Notice(
+            _("Another key was shown for %(name)s.") % {"name": one.name},
+            reverse("contact", args=[one.principal_id]),
+            _("What to do"),
+        )
+        for one in discovery.list_contacts()
+        if one.other_key
+    ]
 
 
 def _revoked() -> list[Notice]:

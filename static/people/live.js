@@ -6,7 +6,11 @@ function follow(part) {
   const address = new URL(part.dataset.live, location.href);
   address.protocol = "wss:";
   const socket = new WebSocket(address);
-  socket.onmessage = (message) => show(part, message.data);
+  part.setAttribute("aria-busy", "true");
+  socket.onmessage = (message) => {
+    show(part, message.data);
+    part.setAttribute("aria-busy", "false");
+  };
   socket.onclose = () => {
     part.dataset.lost = "";
     setTimeout(() => follow(part), RETRY_MS);
