@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from playwright.sync_api import Browser, Page, expect
 
 from thalihub.tests.browserpages import ASK, SYNC, browser, origins
-from thalihub.tests.hubprocess import HubProcess
+from thalihub.tests.hubprocess import HubProcess, Person
 from thalihub.tests.test_pages_browser import PASSWORD, open_page, shared_hub
 
 __all__ = ["browser", "origins", "shared_hub"]
@@ -118,6 +124,51 @@ def test_what_the_owner_revokes_on_the_page_is_over(
     page.wait_for_selector(".messagelist .success")
     assert app.evaluate(ASK, [f"{shared_hub.url}/photos", headers]) == ["cors", 401]
     assert complaints == []
+
+
+def _connect(page: Page, hub: HubProcess, name: str, way: str) -> None:
+    page.goto(f"{hub.pages_url}/apps/connect?name={name}&databases=shelf")
+    page.click(f"text={way}")
+
+
+def _saved(page: Page, link: str, path: Path) -> Path:
+    with page.expect_download() as saved:
+        page.click(f"text={link}")
+    saved.value.save_as(path)
+    return path
+
+
+def test_the_key_that_the_page_gives_opens_the_hub(
+    browser: Browser, shared_hub: HubProcess, tmp_path: Path
+) -> None:
+    page, _ = open_page(browser, shared_hub)
+    _connect(page, shared_hub, "Shelf", "A key and certificate")
+    page.click("button:has-text('Allow')")
+    file = _saved(page, "For a program (PEM)", tmp_path / "shelf.pem")
+    with shared_hub.client(Person("Shelf", file, file)) as client:
+        assert client.put("/shelf/by-key", json={}).status_code == 201
+        assert client.get("/letters").status_code == 404
+
+
+@pytest.mark.parametrize("pasted", [True, False], ids=["pasted", "as a file"])
+def test_an_application_may_keep_its_key_to_itself(
+    browser: Browser, shared_hub: HubProcess, tmp_path: Path, pasted: bool
+) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    request = x509.CertificateSigningRequestBuilder(x509.Name([])).sign(key, hashes.SHA256())
+    text, private, file = request.public_bytes(Encoding.PEM), tmp_path / "key", tmp_path / "csr"
+    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    file.write_bytes(text)
+    page, _ = open_page(browser, shared_hub)
+    _connect(page, shared_hub, f"Own {pasted}", "A key of its own")
+    if pasted:
+        page.fill("#id_request", text.decode())
+    else:
+        page.set_input_files("#id_request_file", file)
+    page.click("button:has-text('Allow')")
+    certificate = _saved(page, "Its certificate (PEM)", tmp_path / "own.crt")
+    with shared_hub.client(Person("Own", certificate, private)) as client:
+        assert client.put(f"/shelf/own-{pasted}", json={}).status_code == 201
 
 
 @pytest.mark.parametrize("width", [360, 1280])
