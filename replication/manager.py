@@ -5,14 +5,19 @@ All are synchronous; everything that lasts is a row, and the process that waits 
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import secrets
 from collections import defaultdict
 from functools import partial
 from typing import Any
 
+from django.conf import settings
+
 from acl import sql
 from acl.core.errors import HubError
 from couchapi.core import names
+from couchapi.core.errors import FileExists
 from couchapi.store import databases
 from discovery import store as found
 from replication import routing
@@ -28,15 +33,34 @@ logger = logging.getLogger(__name__)
 
 
 def add(wish: Wish, now: float) -> int:
-    """Keep a wish, and return the number of its job.
+    """Keep a wish, and return the number of its job; what is pulled gets its database here.
 
     Raises BadJob, NoSuchHolder for a peer that nobody is, IllegalDatabaseName.
     """
     names.check_database_name(wish.db_name)
     meant = routing.meant(wish.peer)
+    _see_to_database(wish)
     number = sql.write_sync(partial(jobs.add, wish=wish, now=now))
     _link(number, wish.direction, meant, now)
     return number
+
+
+def _see_to_database(wish: Wish) -> None:
+    if sql.read_sync(partial(databases.find, name=wish.db_name)) is not None:
+        return
+    if wish.direction == Direction.PUSH:
+        raise BadJob(
+            f"There is no database {wish.db_name} on this hub. See them with: "
+            "manage.py database list"
+        )
+    make = partial(
+        databases.create,
+        name=wish.db_name,
+        policy=settings.HUB_CONFLICT_POLICY,
+        epoch=secrets.token_hex(4),
+    )
+    with contextlib.suppress(FileExists):  # By somebody else, in this moment.
+        sql.write_sync(make)
 
 
 def _link(number: int, direction: str, meant: list[links.Meant], now: float) -> None:
