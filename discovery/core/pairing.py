@@ -21,8 +21,8 @@ from discovery.core import commitment as values
 from discovery.core.errors import (
     BadCommitment,
     CodesDiffer,
+    DiscoveryError,
     KeyChanged,
-    PairingError,
     UsedTwice,
     WrongState,
 )
@@ -160,12 +160,19 @@ def settled(pairing: Pairing, now: datetime.datetime) -> Pairing:
     return replace(pairing, state=State.EXPIRED) if late else pairing
 
 
-def broken(pairing: Pairing, error: type[PairingError], now: datetime.datetime) -> Pairing:
+def broken(pairing: Pairing, error: type[DiscoveryError], now: datetime.datetime) -> Pairing:
     """Return the pairing after something was wrong."""
     return replace(step(pairing, Event.BROKEN, now), problem=_WORDS[error])
 
 
-def error_of(pairing: Pairing) -> PairingError:
+def ended_by(pairing: Pairing, error: DiscoveryError, now: datetime.datetime) -> Pairing:
+    """Return the pairing after `error`: failed in red for what somebody may have done to it."""
+    if type(error) in _WORDS:
+        return broken(pairing, type(error), now)
+    return step(pairing, Event.REFUSED, now)
+
+
+def error_of(pairing: Pairing) -> DiscoveryError:
     """Return what there is to say of a pairing that went wrong."""
     return _PROBLEMS.get(pairing.problem, WrongState)()
 
@@ -259,7 +266,7 @@ OPEN: Final = frozenset(
     {State.STARTING, State.COMPARING, State.WAITING, State.REQUESTED, State.CONFIRMED}
 )
 
-_WORDS: Final = {
+_WORDS: Final[dict[type[DiscoveryError], str]] = {
     BadCommitment: "bad_commitment",
     CodesDiffer: "codes_differ",
     KeyChanged: "key_changed",

@@ -139,7 +139,7 @@ def _finish(row: PairingRow, document: object, now: datetime.datetime) -> Pairin
     try:
         found = cards.read(document, row.key)
     except PairingError as error:
-        store.change(row.pk, partial(machine.broken, error=type(error), now=now), now)
+        store.change(row.pk, partial(machine.ended_by, error=error, now=now), now)
         raise
     return store.finish(row.pk, found, now)
 

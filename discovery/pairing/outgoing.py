@@ -7,6 +7,7 @@ each step can be done twice.
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import secrets
 import time
@@ -21,7 +22,7 @@ from django.conf import settings
 from acl import identity
 from acl import store as people
 from acl.core import certs
-from acl.core.errors import HubError
+from acl.core.errors import HubError, RefusedError
 from acl.identity import DeviceCertificates
 from discovery import signals, store
 from discovery.core import card as cards
@@ -30,6 +31,7 @@ from discovery.core import messages
 from discovery.core import pairing as machine
 from discovery.core.addresses import Address
 from discovery.core.errors import (
+    CodesDiffer,
     DiscoveryError,
     Locked,
     MessageError,
@@ -46,6 +48,7 @@ from discovery.pairing import ourselves, talk
 from discovery.store import PairingRow
 
 _MESSAGE_SECONDS = 10
+_GLARE_LOOKS, _GLARE_SECONDS = 10, 0.2
 _COMPARED = (Way.COMPARISON, Way.NEARBY)
 
 
@@ -78,8 +81,7 @@ async def follow(invitation: Invitation, way: Way, now: datetime.datetime) -> Pa
         try:
             await talk.post(session, "qr", body)
         except UsedTwice as error:
-            broken = partial(machine.broken, error=type(error), now=now)
-            await in_database(store.change)(row.pk, broken, now)
+            await _fail(row, error, now)
             raise
         except HubError:
             await in_database(store.forget)(row.pk)
@@ -92,6 +94,8 @@ def _check_ours(invitation: Invitation) -> None:
     if invitation.key in (ours.key, ours.device_key):
         raise OurselvesError("This is an invitation that you have made yourself. Send it on.")
     if invitation.purpose == DEVICE:
+        if not identity.has_identity_key(settings.HUB_DATA):
+            raise RefusedError("This hub is a device of yours already.")
         people.check_friendless()
 
 
@@ -137,9 +141,9 @@ async def compare(
             answer = await talk.post(session, "start", body)
         except (NotArmed, WrongState, Locked) as error:
             await in_database(store.release)(row.pk)
-            return await in_database(_other_way_round)(session.leaf_key, error)
-        except DiscoveryError:
-            await _fail(row, clock())
+            return await _other_way_round(session.leaf_key, error)
+        except DiscoveryError as error:
+            await _fail(row, error, clock())
             raise
         return await _reveal(session, row, answer, clock)
 
@@ -161,12 +165,19 @@ def _begin(session: Session, way: Way, now: datetime.datetime) -> tuple[PairingR
     return store.begin(said, now, **_facts(session, (), "")), body
 
 
-def _other_way_round(their_key: str, error: PairingError) -> PairingRow:
-    """Return the comparison that the other hub has begun with us meanwhile, if it has."""
-    row = store.open_with(their_key)
-    if row is None:
-        raise error
-    return row
+async def _other_way_round(their_key: str, error: PairingError) -> PairingRow:
+    """Return the comparison that the other hub begins with us, where both have begun at once.
+
+    It has refused ours because its own message is on the way.
+    """
+    for _ in range(_GLARE_LOOKS):
+        row = await in_database(store.open_with)(their_key)
+        if row is not None:
+            return row
+        if not isinstance(error, WrongState):
+            break
+        await asyncio.sleep(_GLARE_SECONDS)
+    raise error
 
 
 async def _reveal(session: Session, row: PairingRow, answer: bytes, clock: Clock) -> PairingRow:
@@ -178,8 +189,8 @@ async def _reveal(session: Session, row: PairingRow, answer: bytes, clock: Clock
         row = await in_database(store.change)(row.pk, took, clock(), name=found["name"])
         opening = messages.write(sid=found["sid"], nI=bytes(row.our_nonce))
         await talk.post(session, "reveal", opening)
-    except DiscoveryError:
-        await _fail(row, clock())
+    except DiscoveryError as error:
+        await _fail(row, error, clock())
         raise
     shown = partial(machine.step, event=Event.REVEALED, now=clock())
     row = await in_database(store.change)(row.pk, shown, clock())
@@ -191,9 +202,8 @@ def _took(pairing: Pairing, *, found: dict[str, Any], body: bytes) -> Pairing:
     return machine.answered(pairing, found["nR"], pairing.start, body)
 
 
-async def _fail(row: PairingRow, now: datetime.datetime) -> None:
-    refused = partial(machine.step, event=Event.REFUSED, now=now)
-    await in_database(store.change)(row.pk, refused, now)
+async def _fail(row: PairingRow, error: DiscoveryError, now: datetime.datetime) -> None:
+    await in_database(store.change)(row.pk, partial(machine.ended_by, error=error, now=now), now)
 
 
 # -- what follows ------------------------------------------------------------------------------
@@ -208,9 +218,9 @@ async def refresh(row: PairingRow, now: datetime.datetime, wait: int = 0) -> Pai
     addresses = ourselves.parsed(row.addresses)
     async with dial(row.their_key, addresses, timeout=_MESSAGE_SECONDS) as session:
         if _is_untold(row):
-            await _tell(session, row)
-        if row.state != State.CONFIRMED:
-            said = await talk.status(session, row.sid, wait)
+            row = await _tell(session, row, clock())
+        if row.state in machine.OPEN and row.state != State.CONFIRMED:
+            said = await _asked(session, row, wait)
             row = await in_database(_heard)(row.pk, said, clock())
         if row.state == State.CONFIRMED:
             row = await _exchange(session, row, clock())
@@ -222,10 +232,22 @@ def _is_untold(row: PairingRow) -> bool:
     return ours and not row.told and row.way in _COMPARED
 
 
-async def _tell(session: Session, row: PairingRow) -> None:
+async def _tell(session: Session, row: PairingRow, now: datetime.datetime) -> PairingRow:
     sid, transcript = values.decoded(row.sid), bytes(row.transcript)
-    await talk.post(session, "confirm", messages.write(sid=sid, T=transcript))
-    await in_database(store.note)(row.pk, told=True)
+    try:
+        await talk.post(session, "confirm", messages.write(sid=sid, T=transcript))
+    except CodesDiffer as error:
+        await _fail(row, error, now)
+    except WrongState:
+        return row  # It is over there: the status says how.
+    return await in_database(store.note)(row.pk, told=True)
+
+
+async def _asked(session: Session, row: PairingRow, wait: int) -> str:
+    try:
+        return await talk.status(session, row.sid, wait)
+    except WrongState:
+        return "expired"  # The other side knows nothing of it.
 
 
 async def refuse(row: PairingRow) -> None:
@@ -268,8 +290,7 @@ def _end(number: int, answer: bytes, now: datetime.datetime) -> PairingRow:
     try:
         card = cards.read(found["card"], row.key)
     except PairingError as error:
-        broken = partial(machine.broken, error=type(error), now=now)
-        store.change(number, broken, now)
+        store.change(number, partial(machine.ended_by, error=error, now=now), now)
         raise
     if row.purpose != DEVICE:
         return store.finish(number, card, now)

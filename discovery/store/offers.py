@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from discovery.core import commitment
 from discovery.core import pairing as machine
@@ -41,6 +42,8 @@ def take_offer(pairing: Pairing, proof: bytes, now: datetime.datetime, **facts: 
     The same message again gives the same pairing.  Raises NotOffered, InvitationExpired, and
     UsedTwice, which ends the pairing that was opened by the first use.
     """
+    if not _is_worth_writing(pairing, proof, now):
+        raise NotOffered
     with transaction.atomic():
         # What goes wrong is written down, so it is raised outside.
         found = _take(pairing, proof, now, facts)
@@ -49,10 +52,20 @@ def take_offer(pairing: Pairing, proof: bytes, now: datetime.datetime, **facts: 
     return found
 
 
+def _is_worth_writing(pairing: Pairing, proof: bytes, now: datetime.datetime) -> bool:
+    # Anybody may send proofs, and each writing takes the database for itself.
+    offers = OfferRow.objects.all()
+    return _known(offers, pairing, proof) is not None or _on_screen(now).exists()
+
+
+def _on_screen(now: datetime.datetime) -> QuerySet[OfferRow]:
+    return OfferRow.objects.filter(way=Way.QR.value, used=False, expires_at__gt=now)
+
+
 def _take(
     pairing: Pairing, proof: bytes, now: datetime.datetime, facts: dict[str, Any]
 ) -> PairingRow | PairingError:
-    offer = _offer(pairing, proof)
+    offer = _known(OfferRow.objects.select_for_update(), pairing, proof)
     if offer is None:
         _count_bad_proof(now)
         return NotOffered()
@@ -74,9 +87,10 @@ def _take(
     return add_pairing(said, now, offer=offer, purpose=offer.purpose, **facts)
 
 
-def _offer(pairing: Pairing, proof: bytes) -> OfferRow | None:
+def _known(offers: QuerySet[OfferRow], pairing: Pairing, proof: bytes) -> OfferRow | None:
+    """Return the offer whose secret the other side knows; all are tried, whichever it is."""
     found = None
-    for offer in OfferRow.objects.select_for_update().order_by("pk"):
+    for offer in offers.order_by("pk"):
         right = commitment.proof(
             bytes(offer.secret), pairing.their_key, pairing.our_key, pairing.sid
         )
@@ -90,7 +104,7 @@ def _count_bad_proof(now: datetime.datetime) -> None:
 
     Invitations stay: anybody may send bad proofs, and 128 bits are not guessed in their days.
     """
-    for offer in OfferRow.objects.filter(way=Way.QR.value, used=False, expires_at__gt=now):
+    for offer in _on_screen(now):
         offer.bad_proofs += 1
         if offer.bad_proofs >= MOST_BAD_PROOFS:
             offer.expires_at = now

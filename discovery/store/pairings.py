@@ -77,9 +77,10 @@ def locked(number: int) -> PairingRow:
     return row
 
 
-def note(number: int, **facts: Any) -> None:
-    """Set facts that the state machine does not know of."""
+def note(number: int, **facts: Any) -> PairingRow:
+    """Set facts that the state machine does not know of, and return the row."""
     PairingRow.objects.filter(pk=number).update(**facts)
+    return get_pairing(number)
 
 
 def forget(number: int) -> None:
