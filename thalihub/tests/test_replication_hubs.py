@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from thalihub.tests.hubprocess import HubProcess, eventually
@@ -65,3 +67,114 @@ def test_a_friend_pulls_what_was_shared(ada: HubProcess, bob: HubProcess) -> Non
     (job,) = [one for one in jobs(bob) if one["id"] == number]
     assert job["state"] in ("waiting", "running", "pending")
     assert job["error"] is None
+
+
+def make_device(host: HubProcess, guest: HubProcess) -> None:
+    """Let `guest` become a device of the person of `host`."""
+    url = json.loads(host.manage("invitation", "make", "--purpose", "device", "--json"))["url"]
+    guest.manage("invitation", "accept", url)
+
+    def requested() -> Any:
+        found = json.loads(host.manage("pairing", "list", "--json"))
+        return found and found[0]["state"] == "requested" and found[0]["id"]
+
+    host.manage("pairing", "approve", str(eventually(requested, what="the guest has asked")))
+    eventually(
+        lambda: json.loads(guest.manage("pairing", "list", "--json"))[0]["state"] == "paired",
+        what="both are one person's",
+    )
+
+
+def test_the_owners_devices_keep_all_databases_in_step(ada: HubProcess, bob: HubProcess) -> None:
+    with ada.client(ada.owner) as owner:
+        owner.put("/notes")
+        owner.put("/notes/one", json={"text": "hello"})
+        owner.put("/secret")
+        owner.put("/secret/one", json={})
+        ada.manage("database", "local-only", "secret")
+    make_device(ada, bob)
+    eventually(lambda: has(bob, "/notes/one"), what="a database that was there came over")
+    with bob.client(bob.owner) as owner:
+        owner.put("/notes/two", json={"text": "from the other one"})
+        owner.put("/later")
+        owner.put("/later/one", json={})
+    eventually(lambda: has(ada, "/notes/two"), what="changes go back")
+    eventually(lambda: has(ada, "/later/one"), what="a new database came over")
+    assert not has(bob, "/secret")
+    with bob.client(bob.owner) as owner:
+        owner.delete("/later")
+    with ada.client(ada.owner) as owner:
+        owner.put("/later/two", json={})
+        owner.put("/notes/three", json={})
+    eventually(lambda: has(bob, "/notes/three"), what="others go on")
+    assert has(ada, "/later/one")
+    assert not has(bob, "/later")
+
+
+def both_may(one: HubProcess, other: HubProcess, db_name: str) -> None:
+    """Let two friends read and write each other's database."""
+    for hub, friend in ((one, other), (other, one)):
+        know(hub, "friend", friend)
+        hub.manage("database", "create", db_name)
+        hub.manage("grant", "add", db_name, "read,write", "friend")
+
+
+def documents(hub: HubProcess, db_name: str) -> Any:
+    with hub.client(hub.owner) as owner:
+        asked = {"include_docs": "true", "conflicts": "true"}
+        return owner.get(f"/{db_name}/_all_docs", params=asked).json()["rows"]
+
+
+def test_two_hubs_that_write_at_once_end_alike(ada: HubProcess, bob: HubProcess) -> None:
+    both_may(ada, bob, "notes")
+    add(ada, "notes", url_of(bob, "notes"), "--both", "--continuous")
+    draw = random.Random(7)
+    for turn in range(60):
+        hub = draw.choice([ada, bob])
+        path = f"/notes/doc{draw.randrange(6)}"
+        with hub.client(hub.owner) as owner:
+            held = owner.get(path)
+            rev = {"rev": held.json()["_rev"]} if held.status_code == 200 else {}
+            if rev and draw.random() < 0.2:
+                owner.delete(path, params=rev)
+            else:
+                owner.put(path, json={"turn": turn, "by": hub.folder.name}, params=rev)
+    eventually(lambda: documents(ada, "notes") == documents(bob, "notes"), what="both are alike")
+    assert not [row for row in documents(ada, "notes") if "_conflicts" in row["doc"]]
+
+
+def test_an_attachment_goes_along(ada: HubProcess, bob: HubProcess) -> None:
+    both_may(ada, bob, "notes")
+    content = random.Random(1).randbytes(3_000_000)
+    with ada.client(ada.owner) as owner:
+        owner.put("/notes/doc/picture", content=content, headers={"content-type": "image/png"})
+    add(ada, "notes", url_of(bob, "notes"), "--push")
+    eventually(lambda: has(bob, "/notes/doc"), what="the document is there")
+    with bob.client(bob.owner) as owner:
+        assert owner.get("/notes/doc/picture").content == content
+
+
+def test_a_killed_worker_loses_nothing(ada: HubProcess, bob: HubProcess) -> None:
+    both_may(ada, bob, "notes")
+    text = "x" * 1000
+    with ada.client(ada.owner) as owner:
+        for start in range(0, 20_000, 1000):
+            docs = [{"_id": f"{start + at:06d}", "text": text} for at in range(1000)]
+            owner.post("/notes/_bulk_docs", json={"docs": docs}).raise_for_status()
+    number = add(bob, "notes", url_of(ada, "notes"), "--pull", "--priority", "now")
+    eventually(lambda: count(bob, "notes") > 500, what="it has begun", pause=0.005)
+    (worker,) = [
+        process
+        for process in psutil.Process(bob.status["pid"]).children()
+        if "thalihub.workerprocess" in process.cmdline()
+    ]
+    worker.kill()
+    assert count(bob, "notes") < 20_000
+    eventually(lambda: count(bob, "notes") == 20_000, what="the rest came, too")
+    (job,) = jobs(bob)
+    assert job["id"] == number
+
+
+def count(hub: HubProcess, db_name: str) -> int:
+    with hub.client(hub.owner) as owner:
+        return int(owner.get(f"/{db_name}").json()["doc_count"])

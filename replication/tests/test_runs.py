@@ -1,0 +1,225 @@
+"""A worker runs what is due, and notes how it went; the far end is this process's own API."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import time
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import Any
+
+import httpx
+import pytest
+
+from acl import sql
+from discovery.core.errors import UnreachableError, WrongKeyError
+from replication import mesh, routing
+from replication.core import schedule
+from replication.core.errors import NotAllowed, Retryable
+from replication.core.job import Direction, Mode, State, Wish
+from replication.routing import Way
+from replication.runs import Worker
+from replication.store import jobs, links
+from replication.store.links import LinkRow, Meant
+
+_numbers = itertools.count(1)
+
+
+class Bench:
+    """Jobs between databases of this process, and a worker."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self.client = client
+        self.error: Exception | None = None
+        self.worker = Worker()
+        self.numbers: list[int] = []
+
+    @contextlib.asynccontextmanager
+    async def way_to(self, key: str, peer: str) -> AsyncIterator[Way]:
+        if self.error is not None:
+            raise self.error
+        yield Way(self.client, "loopback")
+
+    async def add(
+        self, here: str, there: str, direction: Direction = Direction.PULL, **more: Any
+    ) -> int:
+        wish = Wish(here.strip("/"), "peer", direction, there=there.strip("/"), **more)
+        now = time.time()
+        number = await sql.write(partial(jobs.add, wish=wish, now=now))
+        meant = [Meant(f"{next(_numbers):043d}", "peer")]
+        await sql.write(
+            partial(links.reconcile, job_id=number, direction=direction, meant=meant, now=now)
+        )
+        self.numbers.append(number)
+        return number
+
+    async def link(self, number: int) -> LinkRow:
+        (one,) = await sql.scan(partial(links.of_job, job_id=number))
+        return one
+
+    async def run(self, number: int) -> LinkRow:
+        """Run what is due until this job rests."""
+        await self.worker.look()
+        async with asyncio.timeout(30):
+            while (await self.link(number)).state in (State.PENDING, State.RUNNING):
+                await asyncio.sleep(0.01)
+        return await self.link(number)
+
+
+@pytest.fixture
+async def bench(
+    owner_http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Bench]:
+    made = Bench(owner_http)
+    monkeypatch.setattr(routing, "way_to", made.way_to)
+    yield made
+    await made.worker.end()
+    for number in made.numbers:
+        await sql.write(partial(jobs.remove, number=number))
+
+
+@pytest.fixture
+async def pair(owner: Any, new_name: Callable[[], str]) -> tuple[str, str]:
+    here, there = f"/{new_name()}", f"/{new_name()}"
+    for path in (here, there):
+        assert (await owner.put(path)).status == 201
+        assert (await owner.put(f"{path}/of-{path[1:]}", {})).status == 201
+    return here, there
+
+
+async def has(owner: Any, path: str) -> bool:
+    return bool((await owner.get(path)).status == 200)
+
+
+async def test_a_pull_runs_and_is_completed(
+    bench: Bench, owner: Any, pair: tuple[str, str]
+) -> None:
+    here, there = pair
+    link = await bench.run(await bench.add(here, there))
+    assert (link.state, link.docs_written, link.last_error) == (State.COMPLETED, 1, "")
+    assert link.due_at == schedule.NEVER
+    assert await has(owner, f"{here}/of-{there[1:]}")
+    assert not await has(owner, f"{there}/of-{here[1:]}")
+
+
+async def test_a_push_runs_and_waits_for_more(
+    bench: Bench, owner: Any, pair: tuple[str, str]
+) -> None:
+    here, there = pair
+    number = await bench.add(here, there, Direction.PUSH, mode=Mode.CONTINUOUS)
+    link = await bench.run(number)
+    assert (link.state, link.behind) == (State.WAITING, 0)
+    assert await has(owner, f"{there}/of-{here[1:]}")
+    await owner.put(f"{here}/more", {})
+    woken = partial(links.wake_push, db_names=[here.strip("/")], now=time.time())
+    assert await sql.write(woken) == 1
+    link = await bench.run(number)
+    assert (link.state, link.docs_written) == (State.WAITING, 2)
+
+
+async def test_a_periodic_job_has_its_time(bench: Bench, pair: tuple[str, str]) -> None:
+    number = await bench.add(*pair, mode=Mode.PERIODIC, every=600)
+    link = await bench.run(number)
+    assert link.state == State.WAITING
+    assert 590 < link.due_at - time.time() <= 600
+
+
+@pytest.mark.parametrize("error", [Retryable(), UnreachableError(), httpx.ReadError("cut")])
+async def test_what_may_be_better_later_is_tried_again(
+    bench: Bench, pair: tuple[str, str], error: Exception
+) -> None:
+    number = await bench.add(*pair)
+    bench.error = error
+    link = await bench.run(number)
+    assert (link.state, link.failures) == (State.CRASHING, 1)
+    assert link.last_error
+    assert 20 < link.due_at - time.time() < 40
+    bench.error = None
+    await sql.write(partial(jobs.run, number=number, now=time.time()))
+    link = await bench.run(number)
+    assert (link.state, link.failures, link.last_error) == (State.COMPLETED, 0, "")
+
+
+@pytest.mark.parametrize("error", [NotAllowed(), WrongKeyError()])
+async def test_what_a_person_has_to_see_ends_a_single_run_and_not_a_standing_one(
+    bench: Bench, pair: tuple[str, str], error: Exception
+) -> None:
+    once, standing = await bench.add(*pair), await bench.add(*pair, mode=Mode.CONTINUOUS)
+    bench.error = error
+    retried = isinstance(error, WrongKeyError)
+    assert (await bench.run(once)).state == (State.CRASHING if retried else State.FAILED)
+    assert (await bench.run(standing)).state == State.CRASHING
+
+
+async def test_a_database_that_is_missing_is_said_to_be(
+    bench: Bench, pair: tuple[str, str]
+) -> None:
+    link = await bench.run(await bench.add(pair[0], "/nowhere"))
+    assert link.state == State.FAILED
+    assert "no such database at the source" in link.last_error
+
+
+async def test_a_worker_that_ends_gives_back_what_it_runs(
+    bench: Bench, owner: Any, pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def never(key: str, peer: str) -> AsyncIterator[Way]:
+        begun.set()
+        await asyncio.Event().wait()
+        yield Way(bench.client, "loopback")
+
+    number = await bench.add(*pair)
+    with monkeypatch.context() as patch:
+        patch.setattr(routing, "way_to", never)
+        await bench.worker.look()
+        await begun.wait()
+        await bench.worker.end()
+    link = await bench.link(number)
+    assert (link.state, link.lease_until, link.failures) == (State.PENDING, 0, 0)
+    assert (await bench.run(number)).state == State.COMPLETED
+
+
+class TestMesh:
+    """The owner's devices, each with its own will."""
+
+    @pytest.fixture
+    async def way(self, owner_http: httpx.AsyncClient) -> Way:
+        return Way(owner_http, "loopback")
+
+    def claim(self, here: str, there: str, direction: Direction) -> Any:
+        names = {"db_name": here.strip("/"), "there": there.strip("/"), "direction": direction}
+        return type("Claim", (), names)
+
+    @pytest.mark.parametrize("direction", [Direction.PULL, Direction.PUSH])
+    async def test_what_either_keeps_to_itself_is_left_alone(
+        self, way: Way, pair: tuple[str, str], direction: Direction
+    ) -> None:
+        from couchapi.store import databases
+
+        here, there = pair
+        assert await mesh.is_shared(self.claim(here, there, direction), way)
+        for path in pair:
+            name = path.strip("/")
+            set_it = partial(databases.set_local_only, name=name)
+            await sql.write(partial(set_it, local_only=True))
+            assert not await mesh.is_shared(self.claim(here, there, direction), way)
+            await sql.write(partial(set_it, local_only=False))
+
+    async def test_a_database_that_was_deleted_there_is_not_made_again(
+        self, way: Way, owner: Any, pair: tuple[str, str]
+    ) -> None:
+        here, there = pair
+        await owner.delete(there)
+        for direction in (Direction.PULL, Direction.PUSH):
+            assert not await mesh.is_shared(self.claim(here, there, direction), way)
+
+    async def test_a_database_that_never_was_there_is_made(
+        self, way: Way, pair: tuple[str, str], new_name: Callable[[], str]
+    ) -> None:
+        fresh = new_name()
+        assert await mesh.is_shared(self.claim(pair[0], fresh, Direction.PUSH), way)
+        assert not await mesh.is_shared(self.claim(pair[0], fresh, Direction.PULL), way)
