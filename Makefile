@@ -11,7 +11,7 @@ export PIP_NO_INPUT := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help hub test test-fast test-nightly lint format bench scanner clean programs
+.PHONY: help hub test test-fast test-nightly lint format bench messages scanner clean programs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ format: .venv/test ## put the source into shape
 
 bench: .venv/test clients/node_modules/.installed ## measure CPU per request against the budgets
 	@$(BIN)/python -m bench.run $(ARGS)
+
+messages: .venv/test ## bring the pages' texts in other languages up to date
+	@$(BIN)/python -m thalihub.tests.catalogue
 
 scanner: clients/node_modules/.installed ## renew the pages' QR scanner from its npm package
 	@cp $(addprefix clients/node_modules/qr-scanner/,qr-scanner.min.js qr-scanner-worker.min.js LICENSE) static/scanner/

@@ -1,0 +1,97 @@
+"""The texts of all pages, for the catalogues of other languages: `make messages`.
+
+Templates and Python are read as Django's own `makemessages` reads them, but by Babel, so that no
+program besides Python is needed.  What the hub's errors say is in their docstrings.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+from babel.messages import mofile, pofile
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract
+from django.utils.translation.template import templatize
+
+from thalihub.tests.hubprocess import SOURCE
+
+LOCALE = SOURCE / "thalihub" / "locale"
+LANGUAGES = ("de",)
+_APPS = ("acl", "couchapi", "discovery", "replication", "thalihub")
+_CALLS = {
+    "_": None, "gettext": None, "gettext_lazy": None, "gettext_noop": None,
+    "ngettext": (1, 2), "ngettext_lazy": (1, 2), "pgettext": ((1, "c"), 2),
+    "npgettext": ((1, "c"), 2, 3),
+}  # fmt: skip
+_NOT_THERE = {"tests", "migrations"}
+
+
+def extracted() -> Catalog:
+    """Return every text that a page may show, and where it stands."""
+    catalogue = Catalog(project="Thali Device Hub", charset="utf-8")
+    for path in _sources():
+        text = path.read_text()
+        if path.suffix == ".html":
+            text = templatize(text, origin=str(path))
+        for line, message, _comments, context in extract(
+            "python", io.BytesIO(text.encode()), keywords=_CALLS
+        ):
+            where = [(str(path.relative_to(SOURCE)), line)]
+            flags = ["python-format"] if "%(" in str(message) or "%d" in str(message) else []
+            catalogue.add(message, locations=where, context=context, flags=flags)
+    for error in _errors():
+        catalogue.add(error.reason, locations=[(error.__module__.replace(".", "/") + ".py", 1)])
+    return catalogue
+
+
+def _sources() -> Iterator[Path]:
+    for folder in (*_APPS, "templates"):
+        for path in sorted((SOURCE / folder).rglob("*")):
+            if path.suffix in (".py", ".html") and not _NOT_THERE & set(path.parts):
+                yield path
+
+
+def _errors() -> Iterator[type]:
+    """Yield the errors of meeting others: their docstrings are texts for people."""
+    module = importlib.import_module("discovery.core.errors")
+    for _, kind in inspect.getmembers(module, inspect.isclass):
+        if kind.__module__ == module.__name__:
+            yield kind
+
+
+def kept(language: str) -> Catalog:
+    """Return the catalogue of a language as it is in the repository."""
+    with _file(language).open("rb") as file:
+        return pofile.read_po(file, locale=language)
+
+
+def compiled(catalogue: Catalog) -> bytes:
+    """Return what Django reads."""
+    target = io.BytesIO()
+    mofile.write_mo(target, catalogue)
+    return target.getvalue()
+
+
+def renew() -> None:
+    """Bring the catalogues up to date; what is not translated yet stays empty."""
+    texts = extracted()
+    for language in LANGUAGES:
+        known = kept(language)
+        texts.creation_date = known.creation_date  # So that only texts change the file.
+        known.update(texts, no_fuzzy_matching=True)
+        known.obsolete.clear()
+        with _file(language).open("wb") as file:
+            pofile.write_po(file, known, width=100, no_location=True, sort_output=True)
+        _file(language).with_suffix(".mo").write_bytes(compiled(kept(language)))
+
+
+def _file(language: str) -> Path:
+    return LOCALE / language / "LC_MESSAGES" / "django.po"
+
+
+if __name__ == "__main__":
+    renew()
