@@ -16,13 +16,13 @@ import pytest
 
 from thalihub.tests.hubprocess import SOURCE, HubProcess
 
-_BLOCK = re.compile(r"<!-- example -->\s*\n```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(r"<!-- (second )?example -->\s*\n```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _PROMISE = re.compile(r"^\s*# -> (.+)$", re.MULTILINE)
 
 
-def example(markdown: str) -> str:
+def example(markdown: str, *, second: bool = False) -> str:
     """Return the script that the marked blocks make; raises ValueError if none is marked."""
-    blocks = _BLOCK.findall(markdown)
+    blocks = [text for which, text in _BLOCK.findall(markdown) if bool(which) == second]
     if not blocks:
         raise ValueError("no fenced sh block follows <!-- example -->")
     return "".join(blocks)
@@ -40,7 +40,6 @@ def _run_beside(hub: HubProcess, script: str) -> str:
     # The example's paths are those of a checkout: .venv, manage.py and data.
     for name, target in ((".venv", Path(sys.prefix)), ("manage.py", SOURCE / "manage.py")):
         (hub.folder / name).symlink_to(target)
-    script = script.replace(":6984", f":{hub.status['api_port']}")
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=hub.folder,
@@ -61,8 +60,26 @@ def test_the_readme_example_prints_what_it_says(hub: HubProcess) -> None:
     if shutil.which("curl") is None:
         pytest.skip("Install curl: `apt-get install curl`.")
     script = example((SOURCE / "README.md").read_text())
-    printed = _run_beside(hub, script)
+    printed = _run_beside(hub, _at_port(script, 6984, hub))
     assert promises(script).search(printed), printed
+
+
+@pytest.mark.slow
+def test_two_hubs_do_what_the_readme_says(tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("Install curl: `apt-get install curl`.")
+    markdown = (SOURCE / "README.md").read_text()
+    with HubProcess(tmp_path) as hub, HubProcess(tmp_path / "beside") as second:
+        (tmp_path / "second").symlink_to(second.data)
+        begin = example(markdown).split("\n\n")[0]  # Curl as the owner.
+        script = f"{begin}\n{example(markdown, second=True)}"
+        ported = _at_port(_at_port(script, 6984, hub), 7984, second)
+        printed = _run_beside(hub, ported)
+    assert promises(script).search(printed), printed
+
+
+def _at_port(script: str, shown: int, hub: HubProcess) -> str:
+    return script.replace(f":{shown}", f":{hub.status['api_port']}")
 
 
 def test_the_marked_blocks_are_one_script() -> None:
