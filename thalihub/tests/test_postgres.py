@@ -19,6 +19,9 @@ pytestmark = [pytest.mark.requires_postgres, pytest.mark.slow]
 
 CONTRACT = [
     "couchapi/tests/store",
+    "discovery/tests/store",
+    "discovery/tests/endpoints",
+    "discovery/tests/test_commands.py",
     "acl/tests/test_sql.py",
     "acl/tests/test_store.py",
     "acl/tests/test_version.py",
