@@ -26,7 +26,7 @@ async function drawn(file) {
   return canvas;
 }
 
-picture.addEventListener("change", async () => {
+async function read() {
   const [file] = picture.files;
   if (!file) return;
   try {
@@ -35,7 +35,10 @@ picture.addEventListener("change", async () => {
   } catch {
     said.textContent = said.dataset.nothing;
   }
-});
+}
+
+picture.addEventListener("change", read);
+read(); // One may have been chosen before this script was here.
 
 start.addEventListener("click", async () => {
   const scanner = new QrScanner(video, (found) => {
