@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from bench import memory, pouchdb, report, scale
+from bench import memory, pouchdb, replication, report, scale
 from bench.connection import Connection
 from bench.meter import Cost, Meter
 from bench.workloads import DATABASE, STORED, WORKLOADS, Workload, fill
@@ -175,7 +175,19 @@ async def _more(hub: HubProcess, meter: Meter, options: argparse.Namespace, fold
             what = f"PouchDB {name}, {options.pouchdb:,} documents"
             measured = f"{cost.per_second:,.0f}/s, {cost.cpu_us:.0f} µs of the hub's CPU each"
             rows.append([what, measured, limit])
+        rows += await asyncio.to_thread(_between_hubs, hub, folder, options.pouchdb)
     return report.table(_MORE_HEAD, rows)
+
+
+def _between_hubs(hub: HubProcess, folder: Path, count: int) -> list[list[str]]:
+    whole, delays = replication.measure(hub, folder, count)
+    speed = f"{whole.per_second:,.0f}/s, {whole.cpu_us:.0f} µs of both hubs' CPU each"
+    late = delays[int(len(delays) * 0.95)]
+    arrives = f"{delays[len(delays) // 2]:.0f} ms, 95 of 100 within {late:.0f} ms"
+    return [
+        [f"hub to hub, {count:,} documents", speed, f"above {replication.PER_SECOND:,}/s"],
+        ["a change arrives at another hub", arrives, f"below {replication.ARRIVES_MS} ms"],
+    ]
 
 
 async def _scale(hub: HubProcess, meter: Meter, options: argparse.Namespace) -> None:

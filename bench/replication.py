@@ -1,0 +1,75 @@
+"""Two hubs on one machine: how fast a database goes over, and how soon a change arrives."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import psutil
+
+from bench.meter import Cost, Meter
+from bench.workloads import documents
+from thalihub.tests.hubprocess import HubProcess, eventually
+
+# Three times what CouchDB's own replicator does between two databases on such a machine.
+PER_SECOND = 6000
+ARRIVES_MS = 500
+
+_TRIES = 50
+
+
+def measure(hub: HubProcess, folder: Path, count: int) -> tuple[Cost, list[float]]:
+    """Return the cost of a pull of `count` documents by a second hub, and delays in ms.
+
+    The CPU is that of all processes of both hubs.
+    """
+    with HubProcess(folder / "second", HUB_LOG_LEVEL="WARNING") as second:
+        hub.manage("principal", "add", "second", "--key", second.status["key"])
+        second.manage("principal", "add", "first", "--key", hub.status["key"])
+        return _whole(hub, second, count), _delays(hub, second)
+
+
+def _whole(hub: HubProcess, second: HubProcess, count: int) -> Cost:
+    with hub.client(hub.owner) as owner:
+        owner.put("/carried")
+        for _ in range(0, count, 1000):
+            batch = documents(min(1000, count))
+            assert owner.post("/carried/_bulk_docs", json={"docs": batch}).status_code == 201
+    hub.manage("grant", "add", "carried", "read", "second")
+    meter = Meter([psutil.Process(one.status["pid"]) for one in (hub, second)])
+    _add(second, hub, "carried", "--once")
+    with second.client(second.owner) as owner:
+
+        def arrived() -> int:
+            return int(owner.get("/carried").json().get("doc_count", 0))
+
+        # The job may run before the command that made it has ended: what came before counts not.
+        before = eventually(arrived, what="the job runs")
+        cpu, start = meter.cpu(), time.perf_counter()
+        eventually(lambda: arrived() == count, what="all is there", seconds=600, pause=0.1)
+    return Cost(count - before, meter.cpu() - cpu, time.perf_counter() - start)
+
+
+def _delays(hub: HubProcess, second: HubProcess) -> list[float]:
+    with hub.client(hub.owner) as source, second.client(second.owner) as target:
+        source.put("/fresh")
+        hub.manage("grant", "add", "fresh", "read", "second")
+        source.put("/fresh/first", json={})
+        _add(second, hub, "fresh", "--continuous")
+        eventually(lambda: target.get("/fresh/first").status_code == 200, what="the job runs")
+        found = []
+        for turn in range(_TRIES):
+            since = target.get("/fresh").json()["update_seq"]
+            start = time.perf_counter()
+            source.put(f"/fresh/{turn}", json={})
+            answer = target.get("/fresh/_changes", params={"feed": "longpoll", "since": since})
+            assert [row["id"] for row in answer.json()["results"]] == [str(turn)]
+            found.append((time.perf_counter() - start) * 1000)
+    return sorted(found)
+
+
+def _add(second: HubProcess, hub: HubProcess, db_name: str, often: str) -> int:
+    url = f"httpkey://127.0.0.1:{hub.status['api_port']}/{hub.status['device_key']}/{db_name}"
+    words = ("job", "add", db_name, url, "--pull", often, "--json")
+    return int(json.loads(second.manage(*words))["id"])
