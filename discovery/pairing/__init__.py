@@ -25,6 +25,7 @@ from kombu.exceptions import OperationalError
 
 from acl import identity
 from acl import store as people
+from acl.core import certs
 from acl.core.errors import HubError, KeyFormatError, NoSuchHolder, RefusedError
 from acl.core.keys import key_hash, parse_any
 from discovery import store
@@ -229,7 +230,8 @@ def _accepted(row: PairingRow, now: datetime.datetime, name: str | None) -> Pair
         row.pk,
         card,
         now,
-        client_key=key_hash(wanted.owner),
+        # As the certificate spells the key: by that it will come, and be revoked.
+        client_key=certs.key_of(certs.parse(given.owner)),
         certificates=[values.encoded(der) for der in ders],
         yes=True,
         name=name,

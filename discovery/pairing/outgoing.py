@@ -265,8 +265,8 @@ def _heard(number: int, said: str, now: datetime.datetime) -> PairingRow:
 
 def _after(pairing: Pairing, *, said: str, now: datetime.datetime) -> Pairing:
     event = _HEARD.get(said)
-    # Our own yes is still missing: theirs was heard before.
-    if event is None or (event is Event.THEIRS and pairing.state is State.REQUESTED):
+    heard_before = pairing.state in (State.REQUESTED, State.CONFIRMED)
+    if event is None or (event is Event.THEIRS and heard_before):
         return machine.settled(pairing, now)
     if not pairing.is_open:  # Somebody else has asked meanwhile.
         return pairing
