@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -32,7 +31,7 @@ class Contact(NamedTuple):
     revoked: bool
     trust: str = ""
     introduced_by: str = ""
-    last_seen: datetime.datetime | None = None
+    last_seen: str = ""
     addresses: Sequence[str] = ()
     other_key: str = ""
     """The text of another key that was shown for them."""
@@ -88,7 +87,7 @@ def _facts(met: Mapping[int, Met], pk: int) -> tuple[Any, ...]:
     if one is None:
         return ()
     other = key_text(one.other_key) if one.other_key else ""
-    return one.trust, one.introduced_by, one.last_seen, one.addresses, other
+    return one.trust, one.introduced_by, page.ago(one.last_seen), one.addresses, other
 
 
 def _change(request: HttpRequest, contact: Contact) -> HttpResponse:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from functools import partial
 from typing import NamedTuple
 
@@ -25,7 +24,7 @@ class Device(NamedTuple):
     key_text: str
     is_this: bool
     revoked: bool
-    last_seen: datetime.datetime | None = None
+    last_seen: str
 
 
 @admin.site.admin_view
@@ -51,6 +50,6 @@ def _change(request: HttpRequest) -> None:
 
 def _all() -> list[Device]:
     return [
-        Device(one.name, key_text(one.key), one.is_this, one.revoked, one.last_seen)
+        Device(one.name, key_text(one.key), one.is_this, one.revoked, page.ago(one.last_seen))
         for one in async_to_sync(pairing.list_devices)()
     ]

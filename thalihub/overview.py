@@ -21,6 +21,7 @@ from couchapi.store import databases
 from couchapi.store.databases import DatabaseRow
 from discovery import store as discovery
 from discovery.core.pairing import State
+from discovery.store import DeviceLine
 from thalihub import store
 
 _MOST_LISTED = 8
@@ -71,7 +72,7 @@ def now() -> Overview:
     return Overview(
         friends=friends[:_MOST_LISTED],
         friend_count=len(friends),
-        device_count=kinds.count(Principal.Kind.DEVICE),
+        device_count=len([one for one in _devices() if not one.revoked]),
         application_count=kinds.count(Principal.Kind.APPLICATION),
         shared=_shared([row for row in rows if row.name not in _OF_THE_HUB][:_MOST_LISTED]),
         database_count=len(rows),
@@ -80,6 +81,13 @@ def now() -> Overview:
         api=_api(),
         key_text=_key_text(),
     )
+
+
+def _devices() -> list[DeviceLine]:
+    try:
+        return discovery.list_devices(identity.load(settings.HUB_DATA).device_key)
+    except HubError:
+        return []
 
 
 def _shared(rows: Sequence[DatabaseRow]) -> list[Shared]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
+from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
 from acl.core.errors import HubError
@@ -37,3 +40,12 @@ def acted(request: HttpRequest, verb: Verb, said: str) -> bool:
 def words(error: HubError) -> str:
     """Return what went wrong, in the person's language where it is one of the usual things."""
     return _(error.reason)
+
+
+def ago(at: datetime.datetime | None) -> str:
+    """Return how long ago that was, in words."""
+    if at is None:
+        return _("Not yet")
+    if timezone.now() - at < datetime.timedelta(minutes=1):
+        return _("Just now")
+    return _("%(ago)s ago") % {"ago": timesince(at)}
