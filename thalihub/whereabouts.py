@@ -15,6 +15,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 
 from discovery import store as discovery
+from discovery.core.addresses import Address
 from thalihub import store
 
 _EVERYWHERE = {"0.0.0.0", "::"}
@@ -31,9 +32,12 @@ def renew(port: int | None = None) -> None:
 
 
 def own_addresses(host: str, port: int) -> list[str]:
-    """Return `host:port` of a hub that listens on `host`, the best first."""
+    """Return `host:port` of a hub that listens on `host`, the best first.
+
+    Raises AddressError where HUB_ADDRESSES holds something else.
+    """
     if settings.HUB_ADDRESSES:
-        return [address.strip() for address in settings.HUB_ADDRESSES]
+        return [str(Address.parse(text)) for text in settings.HUB_ADDRESSES]
     if host not in _EVERYWHERE:
         return [_shown(host, port)]
     found = sorted(_of_networks(host == "::"), key=lambda one: (one[0].startswith(_INSIDE), one))

@@ -42,7 +42,7 @@ class Command(BaseCommand):
         api = _bind(settings.HUB_HOST, settings.HUB_API_PORT)
         pages = _bind(settings.HUB_PAGES_HOST, settings.HUB_PAGES_PORT)
         facts = _facts(ours, api, pages)
-        whereabouts.renew(facts["api_port"])
+        _say_where(facts["api_port"])
         link = _setup_link(facts)
         greeting = _as_json(facts, link) if json else _told(facts, link)
         mainprocess.become(
@@ -97,6 +97,13 @@ def _shown(facts: dict[str, Any]) -> dict[str, Any]:
 
 def _pages_url(facts: dict[str, Any]) -> str:
     return f"https://{binding.reachable(settings.HUB_PAGES_HOST)}:{facts['pages_port']}/"
+
+
+def _say_where(port: int) -> None:
+    try:
+        whereabouts.renew(port)
+    except HubError as error:
+        raise CommandError(f"HUB_ADDRESSES: {error.reason}") from None
 
 
 def _setup_link(facts: dict[str, Any]) -> str | None:
