@@ -41,7 +41,7 @@ def test_a_hub_that_listens_at_one_address_names_that(host: str, shown: str) -> 
 
 
 def test_a_machine_without_network_names_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(whereabouts.psutil, "net_if_addrs", lambda: {})
+    monkeypatch.setattr(whereabouts.psutil, "net_if_addrs", dict)
     assert whereabouts.own_addresses("0.0.0.0", 1) == ["127.0.0.1:1"]
 
 
