@@ -20,16 +20,18 @@ from couchapi.core import names
 from couchapi.core.errors import FileExists
 from couchapi.store import databases
 from discovery import store as found
-from replication import routing
+from replication import rights, routing
 from replication.core import job as words
 from replication.core import schedule
 from replication.core.errors import BadJob
 from replication.core.job import Direction, State, Wish
 from replication.store import jobs, links
-from replication.store.jobs import JobRow
+from replication.store.jobs import Asked, JobRow
 from replication.store.links import LinkRow
 
 logger = logging.getLogger(__name__)
+
+_ANSWER_SECONDS = 3600
 
 
 def add(wish: Wish, now: float) -> int:
@@ -41,6 +43,20 @@ def add(wish: Wish, now: float) -> int:
     meant = routing.meant(wish.peer)
     _see_to_database(wish)
     number = sql.write_sync(partial(jobs.add, wish=wish, now=now))
+    _link(number, wish.direction, meant, now)
+    return number
+
+
+def ask(wish: Wish, asked: Asked, now: float) -> int:
+    """Keep what the API was asked for, and return the number of its job.
+
+    Nothing is made for it: a database that is missing is told.  Raises as `add`, and Forbidden.
+    """
+    names.check_database_name(wish.db_name)
+    meant = routing.meant(wish.peer)
+    if asked.wished_by:
+        rights.check_wish(wish, meant)
+    number = sql.write_sync(partial(jobs.add, wish=wish, now=now, asked=asked))
     _link(number, wish.direction, meant, now)
     return number
 
@@ -104,10 +120,7 @@ def remove(number: int) -> None:
 
 def listing(now: float) -> list[dict[str, Any]]:
     """Return every job with its links, as JSON; times are Unix seconds."""
-    held, every_link = sql.read_sync(lambda one: (jobs.everything(one), links.everything(one)))
-    of_job = defaultdict[int, list[LinkRow]](list)
-    for link in every_link:
-        of_job[link.job_id].append(link)
+    held, of_job = _everything()
     return [_told(job, of_job[job.id], now) for job in held]
 
 
@@ -117,12 +130,16 @@ def _told(job: JobRow, its: list[LinkRow], now: float) -> dict[str, Any]:
     return {
         "id": job.id,
         "database": job.db_name,
+        "there": job.there,
         "peer": words.shown(job.peer),
         "direction": job.direction,
         "mode": job.mode,
         "every": job.every or None,
         "priority": job.priority,
         "mesh": job.mesh,
+        "rep_id": job.rep_id,
+        "docid": job.docid,
+        "created_at": job.created_at,
         "state": _state(job, [State(one["state"]) for one in shown]),
         "changes_behind": None if None in behind or not behind else sum(behind),
         "last_success": min(_known(shown, "last_success"), default=None),
@@ -150,12 +167,14 @@ def _told_link(job: JobRow, link: LinkRow, now: float) -> dict[str, Any]:
         state = State.PAUSED if job.paused else State.RUNNING if running else state
     rests = ended or running or job.paused or link.due_at >= schedule.NEVER
     return {
+        "id": link.id,
         "peer": link.name,
         "key": link.key or None,
         "direction": link.direction,
         "state": state.value,
         "changes_behind": link.behind,
         "path": link.path or None,
+        "started_at": link.started_at,
         "last_success": link.last_success,
         "next_try": None if rests else link.due_at,
         "error": link.last_error or None,
@@ -176,16 +195,33 @@ def bring_up_to_date(now: float) -> None:
     waits calls it whenever something may have.
     """
     _mesh(now)
-    held, every_link = sql.read_sync(lambda one: (jobs.everything(one), links.everything(one)))
-    have = {(link.job_id, link.key, link.name, link.direction) for link in every_link}
+    held, of_job = _everything()
     meant = {peer: _meant(peer) for peer in {job.peer for job in held}}
     for job in held:
-        its = meant[job.peer]
-        if job.ends_at <= now:
-            logger.info("Job %s (%s) was not renewed and ends.", job.id, job.db_name)
+        its, has = meant[job.peer], of_job[job.id]
+        if _is_over(job, has, now):
+            logger.info("Job %s (%s) ends.", job.id, job.db_name)
             sql.write_sync(partial(jobs.remove, number=job.id))
-        elif its is not None and _wanted(job, its) != {one for one in have if one[0] == job.id}:
+        elif its is not None and _wanted(job, its) != {
+            (one.key, one.name, one.direction) for one in has
+        }:
             _link(job.id, job.direction, its, now)
+
+
+def _everything() -> tuple[list[JobRow], dict[int, list[LinkRow]]]:
+    """Return all jobs, and their links by the number of the job."""
+    held, every_link = sql.read_sync(lambda one: (jobs.everything(one), links.everything(one)))
+    of_job = defaultdict[int, list[LinkRow]](list)
+    for link in every_link:
+        of_job[link.job_id].append(link)
+    return held, of_job
+
+
+def _is_over(job: JobRow, its: list[LinkRow], now: float) -> bool:
+    """Tell whether nobody has renewed a job, or who waited for its answer has gone away."""
+    ended = bool(its) and all(one.state in words.ENDED for one in its)
+    forgotten = job.transient and ended and job.created_at < now - _ANSWER_SECONDS
+    return job.ends_at <= now or forgotten
 
 
 def _meant(peer: str) -> list[links.Meant] | None:
@@ -196,9 +232,9 @@ def _meant(peer: str) -> list[links.Meant] | None:
         return None
 
 
-def _wanted(job: JobRow, meant: list[links.Meant]) -> set[tuple[int, str, str, str]]:
+def _wanted(job: JobRow, meant: list[links.Meant]) -> set[tuple[str, str, str]]:
     ways = Direction(job.direction).ways
-    return {(job.id, one.key, one.name, way.value) for one in meant for way in ways}
+    return {(one.key, one.name, way.value) for one in meant for way in ways}
 
 
 def _mesh(now: float) -> None:

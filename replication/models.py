@@ -29,6 +29,12 @@ class Job(models.Model):
     priority = models.CharField(max_length=16, choices=_choices(Priority))
     options = models.TextField(default="{}", help_text="JSON: filter, doc_ids, selector, …")
     mesh = models.BooleanField(default=False, help_text="Made by the hub, for its own devices.")
+    wished_by = models.CharField(
+        max_length=43, blank=True, help_text="Key of the application that wants it; else empty."
+    )
+    rep_id = models.CharField(max_length=64, blank=True, help_text="What CouchDB calls its id.")
+    docid = models.TextField(blank=True, help_text="Its document in _replicator.")
+    transient = models.BooleanField(default=False, help_text="Asked for by _replicate.")
     paused = models.BooleanField(default=False)
     created_at = models.FloatField()
     lasts = models.PositiveIntegerField(default=0, help_text="Seconds until it is to be renewed.")
@@ -61,6 +67,7 @@ class Link(models.Model):
     started_at = models.FloatField(null=True)
     last_success = models.FloatField(null=True)
     last_error = models.TextField(blank=True)
+    result = models.TextField(blank=True, help_text="JSON: what _replicate answers.")
     behind = models.BigIntegerField(null=True, help_text="Changes that are still to come.")
     path = models.CharField(max_length=16, blank=True, help_text="The kind of address.")
     docs_read = models.BigIntegerField(default=0)

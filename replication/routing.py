@@ -64,7 +64,7 @@ def meant(peer: str) -> list[Meant]:
             return [Meant(url.key, _name_of(url.key) or url.authority)]
         case Kind.GROUP:
             return _members_of_url(ThaliGroup.parse(peer))
-        case Kind.SERVER:
+        case Kind.SERVER | Kind.HERE:
             return [Meant("", jobs.shown(peer))]
     return _called(peer)
 

@@ -19,16 +19,17 @@ from functools import partial
 from typing import Any
 
 import httpx
+import orjson
 
 from acl import sql
 from acl.core.errors import HubError
 from discovery.core.errors import DiscoveryError, UnreachableError
-from replication import mesh, routing
+from replication import mesh, rights, routing
 from replication.core import job as words
 from replication.core import schedule
 from replication.core.errors import Retryable
-from replication.core.job import Direction, Mode, State
-from replication.peers import LocalPeer
+from replication.core.job import Direction, Kind, Mode, State
+from replication.peers import LocalPeer, Peer
 from replication.replicator import Result, replicate
 from replication.store import links
 from replication.store.links import Claim, Counts, Ended
@@ -106,7 +107,8 @@ def _succeeded(claim: Claim, result: Result | None, counts: Counts) -> Ended:
         return Ended(State.PENDING, now, behind=result.pending, counts=counts)
     match Mode(claim.mode):
         case Mode.ONCE:
-            return Ended(State.COMPLETED, schedule.NEVER, behind=0, counts=counts)
+            answer = "" if result is None else _answer(claim, result)
+            return Ended(State.COMPLETED, schedule.NEVER, 0, "", 0, counts, answer)
         case Mode.PERIODIC:
             due_at = max(now, claim.started_at + claim.every)
         case Mode.CONTINUOUS:
@@ -117,8 +119,11 @@ def _succeeded(claim: Claim, result: Result | None, counts: Counts) -> Ended:
 def _failed(claim: Claim, error: HubError | httpx.HTTPError, counts: Counts) -> Ended:
     reason = error.reason if isinstance(error, HubError) else Retryable.reason
     failures = schedule.failures_now(claim.failures, time.time() - claim.started_at)
-    if claim.mode == Mode.ONCE and not _worth_another_try(error):
-        return Ended(State.FAILED, schedule.NEVER, failures, reason, counts=counts)
+    told = {"error": getattr(error, "word", ""), "reason": reason}
+    told |= {"status": getattr(error, "status", 500)}
+    if claim.mode == Mode.ONCE and (claim.transient or not _worth_another_try(error)):
+        said = orjson.dumps(told).decode() if claim.transient else ""
+        return Ended(State.FAILED, schedule.NEVER, failures, reason, None, counts, said)
     pause = schedule.pause(failures, random.random())
     if isinstance(error, Retryable) and error.after is not None:
         pause = max(pause, error.after)
@@ -133,19 +138,36 @@ def _worth_another_try(error: Exception) -> bool:
 
 async def _replicated(claim: Claim, notes: _Notes) -> Result | None:
     """Replicate until the slice is over; None: the peer keeps this database to itself."""
+    await rights.check(claim)
+    if words.kind_of(claim.peer) is Kind.HERE:
+        return await _between(claim, LocalPeer(claim.there), notes)
     async with routing.way_to(claim.key, claim.peer) as way:
         notes.path = way.path
         if claim.mesh and not await mesh.is_shared(claim, way):
             return None
-        near, far = LocalPeer(claim.db_name), routing.remote(claim, way)
-        pulls = claim.direction == Direction.PULL
-        return await replicate(
-            *((far, near) if pulls else (near, far)),
-            words.read_options(claim.options),
-            ours=routing.ours(),
-            deadline=time.monotonic() + schedule.SLICE,
-            progress=notes.progress,
-        )
+        return await _between(claim, routing.remote(claim, way), notes)
+
+
+async def _between(claim: Claim, far: Peer, notes: _Notes) -> Result:
+    near = LocalPeer(claim.db_name)
+    return await replicate(
+        *((far, near) if claim.direction == Direction.PULL else (near, far)),
+        words.read_options(claim.options),
+        ours=routing.ours(),
+        deadline=time.monotonic() + schedule.SLICE,
+        progress=notes.progress,
+    )
+
+
+def _answer(claim: Claim, result: Result) -> str:
+    """Return what `_replicate` answers, where somebody waits for it."""
+    if not claim.transient:
+        return ""
+    note = {**result.note}
+    note.pop("_id", None)
+    note.pop("_rev", None)
+    nothing = {} if result.counts["missing_checked"] else {"no_changes": True}
+    return orjson.dumps({"ok": True, **note, **nothing}).decode()
 
 
 class _Notes:

@@ -2,7 +2,8 @@
 
 from couchapi.urls import urlpatterns as databases
 from discovery.urls import urlpatterns as pairing
+from replication.urls import urlpatterns as replication
 
-urlpatterns = [*databases, *pairing]
+urlpatterns = [*databases, *replication, *pairing]
 
 __all__ = ["urlpatterns"]

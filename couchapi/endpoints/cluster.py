@@ -20,16 +20,6 @@ NODE = "nonode@nohost"
 _NAMES = ("_local", NODE)
 
 
-class ActiveTasks(Endpoint):
-    """`GET /_active_tasks`."""
-
-    rights = {"GET": OWNER}
-
-    async def get(self, request: Any) -> HttpResponseBase:
-        """Return none: nothing runs here that a client could wait for."""
-        return renderers.json([])
-
-
 class Membership(Endpoint):
     """`GET /_membership`."""
 
@@ -38,26 +28,6 @@ class Membership(Endpoint):
     async def get(self, request: Any) -> HttpResponseBase:
         """Name the one node, by the name that an unconfigured CouchDB has."""
         return renderers.json({"all_nodes": [NODE], "cluster_nodes": [NODE]})
-
-
-class SchedulerJobs(Endpoint):
-    """`GET /_scheduler/jobs`."""
-
-    rights = {"GET": OWNER}
-
-    async def get(self, request: Any) -> HttpResponseBase:
-        """Return none: this hub replicates for principals, not for documents of `_replicator`."""
-        return renderers.json({"total_rows": 0, "offset": 0, "jobs": []})
-
-
-class SchedulerDocs(Endpoint):
-    """`GET /_scheduler/docs`."""
-
-    rights = {"GET": OWNER}
-
-    async def get(self, request: Any) -> HttpResponseBase:
-        """Return none, as `SchedulerJobs` does."""
-        return renderers.json({"total_rows": 0, "offset": 0, "docs": []})
 
 
 class Config(Endpoint):

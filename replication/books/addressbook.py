@@ -15,8 +15,9 @@ from typing import Any
 
 import orjson
 from asgiref.sync import sync_to_async
+from django.conf import settings
 
-from acl import sql
+from acl import identity, sql
 from acl import store as acl_store
 from acl.core.errors import HubError
 from acl.core.keys import PREFIX
@@ -47,7 +48,12 @@ async def put_in_step(own: Own, now: datetime) -> bool:
     agreed, deleted = await sql.scan(_agreed), await sql.scan(databases.deleted_names)
     shown = {name: entry for name, (_, entry) in held.items() if entry is not None}
     kept = _kept_for_others(tables, shown, agreed, deleted)
-    steps = merge.steps(tables, _without(shown, kept), _without(agreed, kept))
+    steps = merge.steps(
+        tables,
+        _without(shown, kept),
+        _without(agreed, kept),
+        is_first=identity.has_identity_key(settings.HUB_DATA),
+    )
     ours = {name: tables.get(name) for name in steps.to_tables if name == _of_this_hub(own)}
     for name in sorted(steps.to_tables.keys() - ours, key=_place):
         await _take_over(name, steps.to_tables[name], own, now)

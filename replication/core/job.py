@@ -17,11 +17,15 @@ import orjson
 
 from acl.core.errors import KeyFormatError
 from acl.core.httpkey import HttpKey, ThaliGroup
+from couchapi.core import names
 from replication.core.errors import BadJob
 from replication.core.options import Options
 
 MY_DEVICES: Final = "my devices"
 """The peer of a job that means every other hub of the owner."""
+
+LOCAL: Final = "local:"
+"""What stands before the name of another database of this hub."""
 
 SHORTEST_PERIOD: Final = 5
 LONGEST_PERIOD: Final = 366 * 86_400
@@ -89,6 +93,7 @@ class Kind(enum.StrEnum):
     HUB = "hub"
     GROUP = "group"
     SERVER = "server"
+    HERE = "here"
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,9 @@ def kind_of(peer: str) -> Kind:
     """Tell what a peer's text is; raises BadJob for one that cannot be any."""
     if peer == MY_DEVICES:
         return Kind.DEVICES
+    if peer.startswith(LOCAL):
+        names.check_database_name(peer.removeprefix(LOCAL))
+        return Kind.HERE
     scheme, colon, _ = peer.partition(":")
     if not colon or scheme.lower() not in ("httpkey", "thaligroup", "http", "https"):
         if not peer.strip():
@@ -145,6 +153,8 @@ def database_at(peer: str, db_name: str) -> str:
             path = HttpKey.parse(peer).path
         case Kind.GROUP:
             path = ThaliGroup.parse(peer).path
+        case Kind.HERE:
+            return peer.removeprefix(LOCAL)
         case Kind.SERVER:
             path = urlsplit(peer).path.rstrip("/").rpartition("/")[2]
         case _:

@@ -24,9 +24,22 @@ JOBS = "_jobs"
 """What the process that waits listens to beside databases: a job was added or changed."""
 
 _COLUMNS = (
-    "id, db_name, peer, there, direction, mode, every, priority, options, mesh, paused,"
-    " created_at, lasts, ends_at"
+    "id, db_name, peer, there, direction, mode, every, priority, options, mesh, wished_by, rep_id,"
+    " docid, transient, paused, created_at, lasts, ends_at"
 )
+
+
+class Asked(NamedTuple):
+    """How a job was asked for by the API."""
+
+    wished_by: str = ""
+    """Key of an application; empty for the owner."""
+    rep_id: str = ""
+    docid: str = ""
+    transient: bool = False
+
+
+BY_THE_OWNER = Asked()
 
 
 class JobRow(NamedTuple):
@@ -42,18 +55,24 @@ class JobRow(NamedTuple):
     priority: str
     options: str
     mesh: bool
+    wished_by: str
+    rep_id: str
+    docid: str
+    transient: bool
     paused: bool
     created_at: float
     lasts: int
     ends_at: float
 
 
-def add(sql: Sql, wish: Wish, now: float, *, mesh: bool = False) -> int:
+def add(
+    sql: Sql, wish: Wish, now: float, *, mesh: bool = False, asked: Asked = BY_THE_OWNER
+) -> int:
     """Keep a wish and return the number of its job."""
     row = sql.one(
         "INSERT INTO replication_job (db_name, peer, there, direction, mode, every, priority,"
-        " options, mesh, paused, created_at, lasts, ends_at)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
+        " options, mesh, wished_by, rep_id, docid, transient, paused, created_at, lasts, ends_at)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
         (
             wish.db_name,
             wish.peer,
@@ -64,6 +83,7 @@ def add(sql: Sql, wish: Wish, now: float, *, mesh: bool = False) -> int:
             wish.priority.value,
             options_text(wish.options),
             mesh,
+            *asked,
             False,
             now,
             wish.lasts,
@@ -73,6 +93,15 @@ def add(sql: Sql, wish: Wish, now: float, *, mesh: bool = False) -> int:
     assert row is not None
     sql.after_commit(wakeups.announce, JOBS)
     return int(row[0])
+
+
+def by_rep_id(sql: Sql, rep_id: str, wished_by: str) -> JobRow | None:
+    """Return the job of this id that somebody has asked for."""
+    row = sql.one(
+        f"SELECT {_COLUMNS} FROM replication_job WHERE rep_id = %s AND wished_by = %s",
+        (rep_id, wished_by),
+    )
+    return None if row is None else _row(row)
 
 
 def add_mesh(sql: Sql, db_name: str, now: float) -> None:
@@ -152,4 +181,4 @@ def priority_of(job: JobRow) -> Priority:
 def _row(row: tuple[object, ...]) -> JobRow:
     job = JobRow(*row)  # type: ignore[arg-type]
     # SQLite has no booleans.
-    return job._replace(mesh=bool(job.mesh), paused=bool(job.paused))
+    return job._replace(mesh=bool(job.mesh), transient=bool(job.transient), paused=bool(job.paused))

@@ -47,6 +47,7 @@ class LinkRow(NamedTuple):
     docs_read: int
     docs_written: int
     doc_write_failures: int
+    result: str
 
 
 class Claim(NamedTuple):
@@ -64,6 +65,8 @@ class Claim(NamedTuple):
     mode: str
     every: int
     options: str
+    wished_by: str
+    transient: bool
     mesh: bool
     owner: str = ""
     started_at: float = 0.0
@@ -86,15 +89,17 @@ class Ended(NamedTuple):
     error: str = ""
     behind: int | None = None
     counts: Counts = Counts()
+    result: str = ""
 
 
 _LINK = (
     "id, job_id, key, name, direction, state, due_at, failures, lease_until, started_at,"
-    " last_success, last_error, behind, path, docs_read, docs_written, doc_write_failures"
+    " last_success, last_error, behind, path, docs_read, docs_written, doc_write_failures,"
+    " result"
 )
 _CLAIM = (
     "l.id, l.job_id, l.key, l.name, l.direction, l.failures, j.db_name, j.peer, j.there, j.mode,"
-    " j.every, j.options, j.mesh"
+    " j.every, j.options, j.wished_by, j.transient, j.mesh"
 )
 _OPEN = "NOT j.paused AND j.ends_at > %s AND l.due_at <= %s AND l.lease_until <= %s"
 
@@ -133,8 +138,8 @@ def _insert(sql: Sql, job_id: int, meant: Meant, direction: str, now: float) -> 
     sql.execute(
         "INSERT INTO replication_link (job_id, key, name, direction, state, due_at, again,"
         " failures, lease_owner, lease_until, last_error, path, docs_read, docs_written,"
-        " doc_write_failures)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, 0, '', 0, '', '', 0, 0, 0)",
+        " doc_write_failures, result)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, 0, '', 0, '', '', 0, 0, 0, '')",
         (job_id, meant.key, meant.name, direction, State.PENDING.value, now, False),
     )
 
@@ -232,7 +237,7 @@ def claim(sql: Sql, owner: str, now: float, at_once: int = schedule.AT_ONCE) -> 
     due = [Due(row[0], row[2] or row[3], Priority(row[-1]).rank, row[-2]) for row in rows]
     chosen = set(schedule.choose(due, running, at_once - running.total()))
     return [
-        Claim._make((*row[:12], bool(row[12]), owner, now))
+        Claim._make((*row[:-2], owner, now))
         for row in rows
         if row[0] in chosen and _take(sql, row[0], owner, now)
     ]
@@ -277,7 +282,7 @@ def finish(sql: Sql, claim: Claim, ended: Ended, now: float) -> None:
         "UPDATE replication_link SET lease_owner = '', lease_until = 0, state = %s, failures = %s,"
         " due_at = CASE WHEN again AND %s THEN %s ELSE %s END, again = FALSE, last_error = %s,"
         " last_success = CASE WHEN %s THEN %s ELSE last_success END, behind = %s,"
-        " docs_read = docs_read + %s, docs_written = docs_written + %s,"
+        " result = %s, docs_read = docs_read + %s, docs_written = docs_written + %s,"
         " doc_write_failures = doc_write_failures + %s WHERE id = %s AND lease_owner = %s",
         (
             ended.state.value,
@@ -289,6 +294,7 @@ def finish(sql: Sql, claim: Claim, ended: Ended, now: float) -> None:
             succeeded,
             now,
             ended.behind,
+            ended.result,
             *ended.counts,
             claim.id,
             claim.owner,

@@ -98,7 +98,7 @@ async def test_a_token_gives_what_was_granted_and_no_more(
     assert (await app.get("/_all_dbs")).status == 200
     assert couch_database[1:] not in (await app.get("/_all_dbs")).json()
     assert (await app.put(f"{couch_database}x")).status == 403
-    assert (await app.get("/_active_tasks")).status == 403
+    assert (await app.get("/_membership")).status == 403
 
 
 @pytest.mark.parametrize("path", ["/", "/_up", "/_session", "/_all_dbs", "/missing/d"])

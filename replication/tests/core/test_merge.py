@@ -43,6 +43,11 @@ def test_a_new_device_takes_over_what_its_person_has() -> None:
     assert merge.steps({"a": ONE}, {"a": OTHER}, {}) == Steps({}, {"a": OTHER})
 
 
+def test_the_hub_that_takes_a_device_in_has_the_say() -> None:
+    found = merge.steps({"a": ONE}, {"a": OTHER, "b": ONE}, {}, is_first=True)
+    assert found == Steps({"a": ONE}, {"b": ONE})
+
+
 def _do(steps: Steps, tables: dict[str, Any], documents: dict[str, Any]) -> None:
     for target, changes in ((documents, steps.to_documents), (tables, steps.to_tables)):
         for name, entry in changes.items():
