@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
 from channels.db import database_sync_to_async as in_database
 from django.utils import timezone
 
+from acl import store as people
+from acl.core.errors import HubError, NoSuchHolder
+from acl.models import Principal
 from discovery import pairing, store
 from discovery.core.invitation import DEVICE, FRIEND
 from discovery.core.pairing import OPEN, Way
 from discovery.store import PairingRow
-from thalihub import meeting
+from thalihub import meeting, page, shares
 from thalihub.live import LivePart
 
 _COMPARED = (Way.COMPARISON, Way.NEARBY)
+_ASK_AGAIN = datetime.timedelta(seconds=30)
 
 
 class LivePairings(LivePart):
@@ -114,3 +119,39 @@ class LiveNearby(LivePart):
     async def context(self) -> dict[str, Any]:
         """Return them."""
         return {"sightings": await pairing.nearby(timezone.now())}
+
+
+class LiveShares(LivePart):
+    """What a friend shares with us, asked of their hub now and then."""
+
+    template = "people/live/shares.html"
+    _asked_at: datetime.datetime | None = None
+    _offered: Sequence[str] = ()
+    _error: HubError | None = None
+
+    async def context(self) -> dict[str, Any]:
+        """Return their databases, with how our copies are."""
+        number = int(self.scope["url_route"]["kwargs"]["pk"])
+        friend = await in_database(_friend)(number)
+        now = timezone.now()
+        if self._asked_at is None or now - self._asked_at > _ASK_AGAIN:
+            await self._ask(friend)
+            self._asked_at = now
+        kept = await in_database(shares.kept)(friend.name)
+        found = [kept.get(name) or shares.Share(name) for name in self._offered]
+        gone = [one for name, one in kept.items() if name not in self._offered]
+        return {"shares": [*found, *gone], "problem": self._error and page.words(self._error)}
+
+    async def _ask(self, friend: Principal) -> None:
+        try:
+            self._offered = await shares.offered(friend.key, friend.name)
+            self._error = None
+        except HubError as error:
+            self._error = error
+
+
+def _friend(number: int) -> Principal:
+    for one in people.list_principals():
+        if one.pk == number and one.kind == Principal.Kind.FRIEND:
+            return one
+    raise NoSuchHolder

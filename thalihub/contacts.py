@@ -18,7 +18,7 @@ from acl.models import Principal
 from acl.store.people import rename_principal
 from discovery import store as discovery
 from discovery.store import Contact as Met
-from thalihub import page, sharing
+from thalihub import page, shares, sharing
 
 
 class Contact(NamedTuple):
@@ -26,6 +26,7 @@ class Contact(NamedTuple):
 
     pk: int
     name: str
+    key: str
     key_text: str
     short_key: str
     revoked: bool
@@ -75,10 +76,14 @@ def everybody() -> list[Contact]:
     """Return all friends by name."""
     met = {one.principal_id: one for one in discovery.list_contacts()}
     return [
-        Contact(one.pk, one.name, one.key_text, one.short_key, one.revoked, *_facts(met, one.pk))
+        _contact(one, *_facts(met, one.pk))
         for one in people.list_principals()
         if one.kind == Principal.Kind.FRIEND
     ]
+
+
+def _contact(one: Principal, *facts: Any) -> Contact:
+    return Contact(one.pk, one.name, one.key, one.key_text, one.short_key, one.revoked, *facts)
 
 
 def _facts(met: Mapping[int, Met], pk: int) -> tuple[Any, ...]:
@@ -95,6 +100,12 @@ def _change(request: HttpRequest, contact: Contact) -> HttpResponse:
     if "rename" in request.POST:
         new_name = request.POST.get("name", "").strip()
         page.acted(request, partial(rename_principal, contact.name, new_name), _("Renamed."))
+    elif db_name := request.POST.get("keep"):
+        verb = partial(shares.keep, contact.name, contact.key, db_name)
+        page.acted(request, verb, _("A copy is being fetched, and follows from now on."))
+    elif db_name := request.POST.get("leave"):
+        verb = partial(shares.leave, contact.name, db_name)
+        page.acted(request, verb, _("It follows no longer. What is here stays."))
     elif "asked" in request.POST:
         verb = partial(discovery.forget_alarm, contact.name)
         page.acted(request, verb, _("Good. The key that you know stays the right one."))

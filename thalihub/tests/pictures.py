@@ -26,6 +26,7 @@ PAINT = """(code) => {
   const steps = [
     [/[A-Z2-7]{7}(-[A-Z2-7]{7}){7}/g, KEY],
     [/\\b(127\\.0\\.0\\.1):\\d{5}\\b/g, "$1:6984"],
+    [/127\\.0\\.0\\.1:1$/g, "192.168.1.20:6984"],
     [/\\b\\d{3} \\d{3}\\b/g, "042 917"],
   ];
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);

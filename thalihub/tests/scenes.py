@@ -35,7 +35,7 @@ def fill() -> None:
     people.add_principal("Frieda", _key()[1])
     _groups()
     store.add_device("Old phone", _key()[1], _key()[1], ["127.0.0.1:1"], now)
-    store.see(_key()[1], "Gustav", ["192.168.1.30:6984"], now)
+    store.see(_key()[1], "Gustav", ["127.0.0.1:1"], now)
     print(json.dumps({"contact": _page("Berta"), "alarm": _page("Emil"), **_pairings(now)}))  # noqa: T201
 
 
@@ -92,7 +92,7 @@ def _random(size: int) -> bytes:
 
 def _card(name: str) -> Card:
     private, key = _key()
-    hub = Hub(key, f"Hub of {name}", ("192.168.1.20:6984",))
+    hub = Hub(key, f"Hub of {name}", ("127.0.0.1:1",))
     return cards.read(cards.make(private, name, [hub], changed="2026-01-01T00:00:00+00:00"))
 
 

@@ -34,6 +34,7 @@ def pair(browser: Browser, tmp_path: Path) -> Iterator[tuple[Person, Person]]:
         ann, bob = (stack.enter_context(person(browser, tmp_path, name)) for name in ("Ann", "Bob"))
         with ann.hub.client(ann.hub.owner) as owner:
             assert owner.put("/letters").status_code == 201
+            assert owner.put("/letters/hello", json={"text": "Good day"}).status_code == 201
         for one in (ann, bob):
             one.set_up()
         yield ann, bob
@@ -61,6 +62,16 @@ def share_letters(ann: Person, bob: Person) -> None:
     ann.press("Share")
     ann.sees("It holds from the next request on")
     assert may_read(bob, ann, "letters")
+
+
+def keep_a_copy(bob: Person) -> None:
+    """Fetch what Ann shares, and see it on Bob's own hub."""
+    bob.press("People")
+    bob.press("Ann")
+    bob.press("Keep a copy")
+    bob.sees("the copy here is in step")
+    with bob.hub.client(bob.hub.owner) as owner:
+        assert owner.get("/letters/hello").json()["text"] == "Good day"
 
 
 def know_each_other(ann: Person, bob: Person, mark: str) -> None:
@@ -96,6 +107,7 @@ def test_one_shows_a_code_and_the_other_scans_it(
     ann.press("Accept")
     know_each_other(ann, bob, "Verified in person")
     share_letters(ann, bob)
+    keep_a_copy(bob)
 
 
 def go_to_compare(ann: Person, bob: Person) -> None:
