@@ -79,10 +79,11 @@ def _see_to_database(wish: Wish) -> None:
         sql.write_sync(make)
 
 
-def _link(number: int, direction: str, meant: list[links.Meant], now: float) -> None:
-    sql.write_sync(
-        partial(links.reconcile, job_id=number, direction=direction, meant=meant, now=now)
-    )
+def _link(
+    number: int, direction: str, meant: list[links.Meant], now: float, grace: float = 0.0
+) -> None:
+    change = partial(links.reconcile, job_id=number, direction=direction, meant=meant)
+    sql.write_sync(partial(change, now=now, grace=grace))
 
 
 def pause(number: int) -> None:
@@ -205,7 +206,7 @@ def bring_up_to_date(now: float) -> None:
         elif its is not None and _wanted(job, its) != {
             (one.key, one.name, one.direction) for one in has
         }:
-            _link(job.id, job.direction, its, now)
+            _link(job.id, job.direction, its, now, schedule.GRACE if job.mesh else 0.0)
 
 
 def _everything() -> tuple[list[JobRow], dict[int, list[LinkRow]]]:

@@ -66,7 +66,8 @@ class Worker:
     async def _renew(self) -> None:
         while self._running:
             await asyncio.sleep(schedule.RENEWAL)
-            held = await sql.write(partial(links.renew, owner=self._owner, now=time.time()))
+            renew = partial(links.renew, owner=self._owner, numbers=[*self._running])
+            held = await sql.write(partial(renew, now=time.time()))
             for number in self._running.keys() - held:  # Paused, removed, or somebody else's.
                 self._running[number].cancel()
         self._renewing = None

@@ -21,6 +21,8 @@ SLICE: Final = 60.0
 """How long a run works before it lets others."""
 SAFETY: Final = 3600.0
 """However quiet it is, a continuous link looks so often."""
+GRACE: Final = 5.0
+"""How long a device of the owner has to fetch a change before it is sent there."""
 NEVER: Final = 1e15
 
 AT_ONCE: Final = 8

@@ -118,15 +118,21 @@ def everything(sql: Sql) -> list[LinkRow]:
     return [LinkRow(*row) for row in sql.all(f"SELECT {_LINK} FROM replication_link ORDER BY id")]
 
 
-def reconcile(sql: Sql, job_id: int, direction: str, meant: Sequence[Meant], now: float) -> bool:
-    """Give the job a link for each of `meant` and each way, and no others; tell what changed."""
+def reconcile(
+    sql: Sql, job_id: int, direction: str, meant: Sequence[Meant], now: float, grace: float = 0.0
+) -> bool:
+    """Give the job a link for each of `meant` and each way, and no others; tell what changed.
+
+    New ones are due now, those that push after `grace` seconds.
+    """
     wanted = {(one.key, way.value): one for one in meant for way in Direction(direction).ways}
     held = {(row.key, row.direction): row for row in of_job(sql, job_id)}
     for place in held.keys() - wanted.keys():
         sql.execute("DELETE FROM replication_link WHERE id = %s", (held[place].id,))
     for place, one in wanted.items():
         if place not in held:
-            _insert(sql, job_id, one, place[1], now)
+            due_at = now + grace if place[1] == Direction.PUSH else now
+            _insert(sql, job_id, one, place[1], due_at)
         elif held[place].name != one.name:
             sql.execute(
                 "UPDATE replication_link SET name = %s WHERE id = %s", (one.name, held[place].id)
@@ -134,13 +140,13 @@ def reconcile(sql: Sql, job_id: int, direction: str, meant: Sequence[Meant], now
     return held.keys() != wanted.keys()
 
 
-def _insert(sql: Sql, job_id: int, meant: Meant, direction: str, now: float) -> None:
+def _insert(sql: Sql, job_id: int, meant: Meant, direction: str, due_at: float) -> None:
     sql.execute(
         "INSERT INTO replication_link (job_id, key, name, direction, state, due_at, again,"
         " failures, lease_owner, lease_until, last_error, path, docs_read, docs_written,"
         " doc_write_failures, result)"
         " VALUES (%s, %s, %s, %s, %s, %s, %s, 0, '', 0, '', '', 0, 0, 0, '')",
-        (job_id, meant.key, meant.name, direction, State.PENDING.value, now, False),
+        (job_id, meant.key, meant.name, direction, State.PENDING.value, due_at, False),
     )
 
 
@@ -155,16 +161,21 @@ _WAKE = (
 
 
 def wake_push(sql: Sql, db_names: Iterable[str], now: float) -> int:
-    """Make the continuous pushes of changed databases due; return how many became so."""
+    """Make the continuous pushes of changed databases due; return how many became so.
+
+    A device of the owner pulls by itself: what it can reach has not to be sent to it as well.
+    """
     return sum(
         _wake(
             sql,
             now,
             " AND direction = 'push' AND job_id IN (SELECT id FROM replication_job"
-            " WHERE db_name = %s AND mode = 'continuous')",
+            f" WHERE db_name = %s AND mode = 'continuous' AND {which})",
             (name,),
+            due_at,
         )
         for name in db_names
+        for which, due_at in (("NOT mesh", now), ("mesh", now + schedule.GRACE))
     )
 
 
@@ -198,8 +209,11 @@ def wake_link(sql: Sql, number: int, now: float) -> int:
     return _wake(sql, now, " AND id = %s", (number,))
 
 
-def _wake(sql: Sql, now: float, where: str, params: tuple[object, ...]) -> int:
-    return int(sql.execute(_WAKE + where, (now, now, now, now, now, *params)).rowcount)
+def _wake(
+    sql: Sql, now: float, where: str, params: tuple[object, ...], due_at: float | None = None
+) -> int:
+    at = now if due_at is None else due_at
+    return int(sql.execute(_WAKE + where, (at, at, now, at, now, *params)).rowcount)
 
 
 # -- running ---------------------------------------------------------------------------------------
@@ -257,14 +271,18 @@ def _take(sql: Sql, number: int, owner: str, now: float) -> bool:
     return bool(taken.rowcount)
 
 
-def renew(sql: Sql, owner: str, now: float) -> set[int]:
-    """Hold what this worker holds for longer; return those, which are not paused or removed."""
-    rows = sql.all(
-        "UPDATE replication_link SET lease_until = %s WHERE lease_owner = %s AND lease_until > %s"
-        " AND job_id IN (SELECT id FROM replication_job WHERE NOT paused) RETURNING id",
-        (now + schedule.LEASE, owner, now),
-    )
-    return {row[0] for row in rows}
+def renew(sql: Sql, owner: str, numbers: Iterable[int], now: float) -> set[int]:
+    """Hold links for longer; return those that are still this worker's, and not paused."""
+    return {
+        number
+        for number in numbers
+        if sql.execute(
+            "UPDATE replication_link SET lease_until = %s WHERE id = %s AND lease_owner = %s"
+            " AND lease_until > %s"
+            " AND job_id IN (SELECT id FROM replication_job WHERE NOT paused)",
+            (now + schedule.LEASE, number, owner, now),
+        ).rowcount
+    }
 
 
 def note(sql: Sql, claim: Claim, behind: int | None, path: str) -> None:

@@ -126,7 +126,8 @@ def test_a_lease_that_is_renewed_stays(keep: Callable[..., Kept]) -> None:
     job = keep()
     job.claim("worker")
     later = NOW + schedule.LEASE - 1
-    assert job.link.id in sql.write_sync(partial(links.renew, owner="worker", now=later))
+    mine = [job.link.id]
+    assert sql.write_sync(partial(links.renew, owner="worker", numbers=mine, now=later)) == {*mine}
     assert job.claim("other", NOW + schedule.LEASE) is None
 
 
@@ -134,7 +135,8 @@ def test_a_worker_learns_that_its_job_was_paused(keep: Callable[..., Kept]) -> N
     job = keep()
     job.claim("worker")
     sql.write_sync(partial(jobs.pause, number=job.number, paused=True))
-    assert job.link.id not in sql.write_sync(partial(links.renew, owner="worker", now=NOW))
+    mine = [job.link.id]
+    assert not sql.write_sync(partial(links.renew, owner="worker", numbers=mine, now=NOW))
     assert job.claim("other", NOW + schedule.LEASE) is None
     sql.write_sync(partial(jobs.pause, number=job.number, paused=False))
     assert job.claim("other", NOW + schedule.LEASE) is not None
@@ -179,6 +181,25 @@ def test_a_change_wakes_only_whom_it_concerns(keep: Callable[..., Kept]) -> None
     assert wake(links.wake_push, [pull.db_name, push.db_name, once.db_name], now=NOW) == 1
     assert wake(links.wake_pull, once.key, [once.db_name], now=NOW) == 0
     assert wake(links.wake_pull, pull.key, [push.db_name], now=NOW) == 0
+
+
+def test_a_device_has_time_to_fetch_before_it_is_sent_to(tables: None) -> None:
+    db_name, meant = "links-mesh", [Meant("m" * 43, "phone")]
+    sql.write_sync(partial(jobs.add_mesh, db_name=db_name, now=NOW))
+    sql.write_sync(partial(jobs.add_mesh, db_name=db_name, now=NOW))
+    (job,) = [one for one in sql.read_sync(jobs.everything) if one.db_name == db_name]
+    change = partial(links.reconcile, job_id=job.id, direction=job.direction, meant=meant)
+    sql.write_sync(partial(change, now=NOW, grace=schedule.GRACE))
+    kept = Kept(job.id, db_name, "m" * 43)
+    assert [one.due_at - NOW for one in kept.links()] == [0, schedule.GRACE]
+    for now in (NOW, NOW + schedule.GRACE):
+        claim = kept.claim("worker", now)
+        assert claim is not None
+        kept.finish(claim, Ended(State.WAITING, NOW + 3600), now)
+    assert wake(links.wake_push, [db_name], now=NOW + 10) == 1
+    assert wake(links.wake_push, [db_name], now=NOW + 11) == 0
+    assert kept.links()[1].due_at == NOW + 10 + schedule.GRACE
+    sql.write_sync(partial(jobs.remove, number=job.id))
 
 
 def test_what_failed_waits_its_time_unless_the_peer_is_back(keep: Callable[..., Kept]) -> None:
