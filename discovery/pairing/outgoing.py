@@ -136,7 +136,10 @@ async def compare(
     """
     clock = Clock(now)
     async with dial(key, addresses, timeout=_MESSAGE_SECONDS) as session:
-        row, body = await in_database(_begin)(session, way, clock())
+        try:
+            row, body = await in_database(_begin)(session, way, clock())
+        except WrongState as error:
+            return await _other_way_round(session.leaf_key, error)
         try:
             answer = await talk.post(session, "start", body)
         except (NotArmed, WrongState, Locked) as error:
@@ -168,7 +171,7 @@ def _begin(session: Session, way: Way, now: datetime.datetime) -> tuple[PairingR
 async def _other_way_round(their_key: str, error: PairingError) -> PairingRow:
     """Return the comparison that the other hub begins with us, where both have begun at once.
 
-    It has refused ours because its own message is on the way.
+    Its message was here first, or is on its way; raises `error` where none comes.
     """
     for _ in range(_GLARE_LOOKS):
         row = await in_database(store.open_with)(their_key)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,23 @@ def test_digits_that_differ_are_told_to_the_other_side(ada: HubProcess, bob: Hub
     seen = read(bob, "pairing", "compare", address_of(ada))
     bob.manage("pairing", "reject", str(seen["id"]))
     arrived(ada, "rejected")
+
+
+def test_two_hubs_that_begin_at_once_make_one_comparison(
+    ada: HubProcess, carol: HubProcess
+) -> None:
+    both_ready(ada, carol)
+    with ThreadPoolExecutor(2) as pool:
+        for hub, other in ((ada, carol), (carol, ada)):
+            # Whoever comes late is told that a comparison runs already.
+            pool.submit(hub.try_manage, "pairing", "compare", address_of(other))
+    shown = [arrived(hub, "comparing") for hub in (ada, carol)]
+    assert shown[0]["code"] == shown[1]["code"]
+    assert {row["outgoing"] for row in shown} == {True, False}
+    for hub, row in zip((ada, carol), shown, strict=True):
+        hub.manage("pairing", "approve", str(row["id"]))
+    for hub in (ada, carol):
+        arrived(hub, "paired")
 
 
 def test_a_hub_nearby_is_compared_by_its_key(ada: HubProcess, bob: HubProcess) -> None:
