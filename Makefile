@@ -11,7 +11,7 @@ export PIP_NO_INPUT := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help hub test test-fast test-nightly lint format bench messages scanner clean programs
+.PHONY: help hub test test-fast test-nightly lint format bench messages pictures scanner clean programs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ bench: .venv/test clients/node_modules/.installed ## measure CPU per request aga
 
 messages: .venv/test ## bring the pages' texts in other languages up to date
 	@$(BIN)/python -m thalihub.tests.catalogue
+
+pictures: .venv/test programs ## take the documents' pictures of the pages anew
+	@$(BIN)/python -m thalihub.tests.pictures
 
 scanner: clients/node_modules/.installed ## renew the pages' QR scanner from its npm package
 	@cp $(addprefix clients/node_modules/qr-scanner/,qr-scanner.min.js qr-scanner-worker.min.js LICENSE) static/scanner/

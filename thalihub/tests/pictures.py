@@ -62,7 +62,6 @@ SHOTS: Sequence[Shot] = (
     Shot("scan", "/meet/scan/"),
     Shot("request", "{requested}"),
     Shot("digits", "{comparing}"),
-    Shot("paired", "{paired}"),
     Shot("stopped", "{failed}"),
     Shot("nearby", "/meet/nearby/"),
     Shot("people", "/people/"),
@@ -71,12 +70,9 @@ SHOTS: Sequence[Shot] = (
     Shot("groups", "/people/groups/"),
     Shot("devices", "/devices/"),
     Shot("sharing", "/admin/sharing/?database=letters&as=Berta"),
-    Shot("applications", "/apps/"),
     Shot("connect", "/apps/connect?name=Notes&databases=notes&origin=https%3A%2F%2Fnotes.example"),
     Shot("inbox", "/inbox/"),
-    Shot("databases", "/admin/couchapi/database/"),
     Shot("phone", "/admin/", 360, "dark"),
-    Shot("phone-digits", "{comparing}", 360, "dark"),
     Shot("phone-german", "/meet/", 360, "light", "de"),
 )
 

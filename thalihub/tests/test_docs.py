@@ -22,3 +22,11 @@ def test_every_make_target_of_the_contributors_guide_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     named = set(re.findall(r"^    make ([a-z-]+)", (SOURCE / "CONTRIBUTING.md").read_text(), re.M))
     assert {"hub", "test", "test-fast", "lint", "format", "bench"} <= named <= targets
+
+
+def test_every_picture_is_taken_by_the_program_and_shown_somewhere() -> None:
+    folder = SOURCE / "docs" / "pictures"
+    shown = set(re.findall(r"pictures/([a-z-]+)\.png", (SOURCE / "docs" / "tour.md").read_text()))
+    assert {path.stem for path in folder.iterdir()} == shown
+    source = (SOURCE / "thalihub" / "tests" / "pictures.py").read_text()
+    assert set(re.findall(r"Shot\(\s*\"([a-z-]+)\"", source)) == shown
