@@ -26,7 +26,7 @@ class _Name:
 class DatabaseName(_Name):
     """One segment: a database; illegal names are no routes, so all methods answer 404."""
 
-    regex = r"[a-z][^/]*"
+    regex = r"[a-z][^/]*|_replicator"
 
     def to_python(self, value: str) -> str:
         """Return the name; ValueError, which Django takes for no route, for an illegal one."""
@@ -39,7 +39,7 @@ class DatabaseName(_Name):
 class AnyName(_Name):
     """One segment, whatever it is: what a client may try to create."""
 
-    regex = r"[^/_][^/]*|_users|_global_changes"
+    regex = r"[^/_][^/]*|_users|_global_changes|_replicator"
 
 
 class Docid(_Name):

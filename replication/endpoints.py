@@ -18,8 +18,8 @@ from acl.core.policy import Right
 from couchapi import parsers, renderers, wakeups
 from couchapi.core.errors import NotFound
 from couchapi.endpoints.base import OWNER, Endpoint
-from replication import manager, rights, routing
-from replication.core import checkpoint, couchwords
+from replication import asking, manager, rights
+from replication.core import couchwords
 from replication.core import job as words
 from replication.core import request as requests
 from replication.core.couchwords import Link
@@ -43,7 +43,7 @@ class Replicate(Endpoint):
         if body.get("cancel") is True and _named(body):
             return await _cancel(_named(body), wished_by)
         asked = requests.read(body)
-        rep_id = _rep_id(asked.wish)
+        rep_id = asking.rep_id(asked.wish)
         if asked.cancel:
             return await _cancel(rep_id, wished_by)
         await _check(asked.wish, wished_by)
@@ -54,14 +54,6 @@ class Replicate(Endpoint):
 
 def _named(body: dict[str, Any]) -> str:
     return str(body.get("replication_id") or body.get("_local_id") or "")
-
-
-def _rep_id(wish: Wish) -> str:
-    """Return CouchDB's name for a replication: what is asked for twice is one."""
-    source, target = map(words.shown, requests.ends(wish))
-    name = checkpoint.replication_id(routing.ours(), source, target, wish.options.identity())
-    suffix = "+continuous" if wish.mode is Mode.CONTINUOUS else ""
-    return name + suffix + ("+create_target" if wish.options.create_target else "")
 
 
 async def _check(wish: Wish, wished_by: str) -> None:

@@ -21,7 +21,7 @@ from acl import gate, sql
 from couchapi import wakeups
 from couchapi.store import databases
 from couchapi.wakeups import ANY_DATABASE
-from replication import manager, watching
+from replication import documents, manager, watching
 from replication.core.job import Priority
 from replication.store import jobs, links
 from replication.tasks import look
@@ -54,6 +54,7 @@ class _Waiting:
         self._feeds: dict[object, asyncio.Task[None]] = {}
         self._last_event = 0
         self._world: object = None
+        self._documents: object = None
         self._said_at = 0.0
 
     async def go_on(self) -> None:
@@ -72,6 +73,8 @@ class _Waiting:
         changed = await self._local_changes()
         if changed:
             await sql.write(partial(links.wake_push, db_names=changed, now=time.time()))
+        if await self._documents_have_changed():
+            await documents.bring_up_to_date()
         if await self._world_has_changed():
             await sync_to_async(manager.bring_up_to_date)(time.time())
             await self._open_feeds()
@@ -90,6 +93,12 @@ class _Waiting:
         now = await sql.point(_jobs_and_databases), await gate.acl_version(), minute
         changed = now != self._world
         self._world = now
+        return changed
+
+    async def _documents_have_changed(self) -> bool:
+        now = await sql.point(documents.fingerprint)
+        changed = now != self._documents
+        self._documents = now
         return changed
 
     async def _say_look(self, woken: bool) -> None:

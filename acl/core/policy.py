@@ -14,6 +14,9 @@ from typing import Any
 ADDRESSBOOK = "addressbook"
 """The database of who is who and who may what: nobody but the owner ever reads or writes it."""
 
+OWNERS_ALONE = frozenset({ADDRESSBOOK, "_replicator"})
+"""Databases that cannot be shared: what stands in `_replicator` is done as the owner wishes."""
+
 
 class Right(enum.Flag):
     """What an endpoint asks for; several together mean that one of them is enough."""

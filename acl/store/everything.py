@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from acl.core.policy import ADDRESSBOOK, GrantRecord
+from acl.core.policy import OWNERS_ALONE, GrantRecord
 from acl.sql import Sql
 from acl.store.applications import Token, tokens_in
 
@@ -56,7 +56,7 @@ def load(sql: Sql) -> Everything:
         'SELECT database, principal_id, group_id, read, "write", admin, view, selector'
         " FROM acl_grant"
     ):
-        if db_name == ADDRESSBOOK:  # Whichever way such a line came, it gives nothing.
+        if db_name in OWNERS_ALONE:  # Whichever way such a line came, it gives nothing.
             continue
         record = _record(*rest)
         holders = [principal_id] if group_id is None else _members(groups, group_id)

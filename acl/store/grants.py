@@ -9,7 +9,7 @@ import orjson
 from django.db import transaction
 
 from acl.core.errors import BadName, NoSuchHolder
-from acl.core.policy import ADDRESSBOOK, Members
+from acl.core.policy import ADDRESSBOOK, OWNERS_ALONE, Members
 from acl.models import Grant, Group, Principal
 from acl.sql import Sql
 from acl.store.people import find_holder
@@ -34,6 +34,8 @@ def add_grant(
     check_grant(read=read, write=write, admin=admin, view=view, selector=selector)
     if db_name == ADDRESSBOOK:
         raise BadName("The address book is yours alone: it cannot be shared.")
+    if db_name in OWNERS_ALONE:
+        raise BadName("This database is yours alone: it cannot be shared.")
     line = {"database": db_name, "view": view, "selector": check_selector(selector)}
     line |= _holder(find_holder(name))
     grant = Grant(**line, read=read, write=write, admin=admin)

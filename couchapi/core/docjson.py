@@ -33,6 +33,10 @@ _REV = re.compile(r"[0-9]{1,15}-[^\x00-\x20\"]{1,200}")
 # What clients send back from an answer, and CouchDB drops (couch_doc:transfer_fields).
 _DROPPED = frozenset({"_revs_info", "_conflicts", "_deleted_conflicts", "_local_seq"})
 _KNOWN = _DROPPED | {"_id", "_rev", "_deleted", "_revisions", "_attachments"}
+# CouchDB's replicator writes these into its documents, and keeps them as content.
+_CONTENT = frozenset(
+    f"_replication_{name}" for name in ("id", "state", "state_time", "state_reason", "stats")
+)
 _ID_ONLY = frozenset({"_id"})
 _CONTAINERS = frozenset({dict, list})
 _STRING = frozenset({str})
@@ -112,7 +116,7 @@ def split(
     if not isinstance(doc, dict):
         raise BadRequest("Document must be a JSON object")
     # The first comparison settles it for names of small letters, at a third of the price.
-    special = [name for name in doc if name < "`" and name[:1] == "_"]
+    special = [name for name in doc if name < "`" and name[:1] == "_" and name not in _CONTENT]
     content = doc.copy()
     for name in special:
         del content[name]

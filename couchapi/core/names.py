@@ -22,7 +22,9 @@ MAX_DATABASE_NAME = 238
 # An index entry of PostgreSQL holds about 2,700 bytes; CouchDB itself has no limit by default.
 MAX_DOCID_BYTES = 2000
 MAX_ATTACHMENT_NAME_BYTES = 2000
-SYSTEM_DATABASES = frozenset({"_users", "_replicator", "_global_changes"})
+REPLICATOR = "_replicator"
+"""The one name of CouchDB's own that a database here may have."""
+SYSTEM_DATABASES = frozenset({"_users", REPLICATOR, "_global_changes"})
 
 _DATABASE_NAME = re.compile(r"[a-z][a-z0-9_$()+/-]*")
 _SCHEME_AND_AUTHORITY = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
@@ -36,8 +38,9 @@ def is_system_database(name: str) -> bool:
 
 
 def is_database_name(name: str) -> bool:
-    """Tell whether CouchDB's alphabet and length allow the name; system names are not counted."""
-    return len(name) <= MAX_DATABASE_NAME and _DATABASE_NAME.fullmatch(name) is not None
+    """Tell whether a database may have the name: of the system's names `_replicator` alone."""
+    fits = len(name) <= MAX_DATABASE_NAME and _DATABASE_NAME.fullmatch(name) is not None
+    return fits or name == REPLICATOR
 
 
 def check_database_name(name: str) -> str:
@@ -45,6 +48,8 @@ def check_database_name(name: str) -> str:
 
     Raises IllegalDatabaseName (also for system names, which are reserved) or DatabaseNameTooLong.
     """
+    if name == REPLICATOR:
+        return name
     if _DATABASE_NAME.fullmatch(name) is None:
         raise IllegalDatabaseName(f"Name: '{name}'. {IllegalDatabaseName.reason}")
     if len(name) > MAX_DATABASE_NAME:

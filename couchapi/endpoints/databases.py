@@ -11,7 +11,8 @@ from django.conf import settings
 from django.http.response import HttpResponseBase
 
 from acl import sql
-from acl.core.policy import Permit, Right
+from acl.core.errors import Forbidden
+from acl.core.policy import OWNERS_ALONE, Permit, Right
 from couchapi import reader, renderers
 from couchapi.core import names, sequence, visibility
 from couchapi.core.errors import BadRequest, Gone
@@ -35,6 +36,8 @@ class Database(Endpoint):
     async def put(self, request: Any, db_name: str) -> HttpResponseBase:
         """Make the database; `conflict_policy=couch` lets conflicts stay, as CouchDB does."""
         names.check_database_name(db_name)
+        if db_name in OWNERS_ALONE and not request.permit.is_owner:
+            raise Forbidden
         policy = request.GET.get("conflict_policy", settings.HUB_CONFLICT_POLICY)
         if policy not in _POLICIES:
             raise BadRequest("conflict_policy is `lww` or `couch`.")

@@ -10,7 +10,7 @@ from acl import store as acl_store
 from acl.sql import Sql
 from couchapi import wakeups
 from couchapi.core.errors import DatabaseMissing, FileExists
-from couchapi.core.names import is_database_name
+from couchapi.core.names import REPLICATOR, is_database_name
 
 _COLUMNS = (
     "id, name, conflict_policy, update_seq, purge_seq, epochs, revs_limit, "
@@ -53,9 +53,10 @@ def create(
         "INSERT INTO couchapi_database (name, conflict_policy, update_seq, purge_seq, epochs,"
         " revs_limit, purged_infos_limit, doc_count, doc_del_count, body_size, security,"
         " design_seq, dropped, local_only, created_at)"
-        " VALUES (%s, %s, 0, 0, %s, 1000, 1000, 0, 0, 0, '{}', 0, FALSE, FALSE, CURRENT_TIMESTAMP)"
+        " VALUES (%s, %s, 0, 0, %s, 1000, 1000, 0, 0, 0, '{}', 0, FALSE, %s, CURRENT_TIMESTAMP)"
         " ON CONFLICT (name) DO NOTHING RETURNING " + _COLUMNS,
-        (name, policy, orjson.dumps([[epoch, 0]]).decode()),
+        # What this hub is to do is not for the others to do.
+        (name, policy, orjson.dumps([[epoch, 0]]).decode(), name == REPLICATOR),
     )
     if made is None:
         raise FileExists

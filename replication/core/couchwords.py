@@ -80,7 +80,7 @@ def scheduler_job(one: Link) -> dict[str, Any]:
         "source": source,
         "target": target,
         "user": None,
-        "start_time": _time(job["created_at"]),
+        "start_time": time_text(job["created_at"]),
         "info": _info(link),
         "history": _history(one),
     }
@@ -100,8 +100,8 @@ def scheduler_doc(one: Link) -> dict[str, Any]:
         "state": _STATES.get(link["state"], link["state"]),
         "info": {"error": link["error"]} if link["error"] else _info(link),
         "error_count": link["failures"],
-        "start_time": _time(job["created_at"]),
-        "last_updated": _time(link["started_at"] or job["created_at"]),
+        "start_time": time_text(job["created_at"]),
+        "last_updated": time_text(link["started_at"] or job["created_at"]),
     }
 
 
@@ -120,12 +120,13 @@ def _history(one: Link) -> list[dict[str, Any]]:
     job, link = one
     rows: list[dict[str, Any]] = []
     if link["error"]:
-        when = _time(link["started_at"] or job["created_at"])
+        when = time_text(link["started_at"] or job["created_at"])
         rows.append({"timestamp": when, "type": "crashed", "reason": link["error"]})
     if link["started_at"]:
-        rows.append({"timestamp": _time(link["started_at"]), "type": "started"})
-    return [*rows, {"timestamp": _time(job["created_at"]), "type": "added"}]
+        rows.append({"timestamp": time_text(link["started_at"]), "type": "started"})
+    return [*rows, {"timestamp": time_text(job["created_at"]), "type": "added"}]
 
 
-def _time(seconds: float) -> str:
+def time_text(seconds: float) -> str:
+    """Return a time as CouchDB's scheduler writes it."""
     return f"{datetime.datetime.fromtimestamp(int(seconds), datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"

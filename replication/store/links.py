@@ -150,6 +150,15 @@ def _insert(sql: Sql, job_id: int, meant: Meant, direction: str, due_at: float) 
     )
 
 
+def ended_with_document(sql: Sql) -> int:
+    """Return how many links of documents in `_replicator` have ended."""
+    row = sql.one(
+        "SELECT count(*) FROM replication_link l JOIN replication_job j ON j.id = l.job_id"
+        " WHERE j.docid <> '' AND l.state IN ('completed', 'failed')"
+    )
+    return 0 if row is None else int(row[0])
+
+
 # -- waking ----------------------------------------------------------------------------------------
 
 _WAKE = (

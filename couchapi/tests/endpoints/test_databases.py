@@ -90,7 +90,7 @@ async def test_a_name_that_is_too_long_is_refused(owner: Any) -> None:
     assert (await owner.get("/" + "a" * 239)).status == 404
 
 
-@pytest.mark.parametrize("name", ["_nothing", "_replicator"])
+@pytest.mark.parametrize("name", ["_nothing", "_users"])
 async def test_a_name_of_the_server_is_no_database(owner: Any, name: str) -> None:
     assert (await owner.put(f"/{name}")).status in (400, 404)
     assert (await owner.get(f"/{name}")).status == 404
