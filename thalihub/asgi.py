@@ -41,6 +41,7 @@ _websockets = URLRouter(
         path("meet/nearby/", consumers.LiveNearby.as_asgi()),
         path("meet/<int:number>/", consumers.LivePairing.as_asgi()),
         path("people/<int:pk>/", consumers.LiveShares.as_asgi()),
+        path("sync/", consumers.LiveSync.as_asgi()),
         re_path(r"", WebsocketDenier.as_asgi()),
     ]
 )

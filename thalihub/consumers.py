@@ -17,7 +17,7 @@ from discovery import pairing, store
 from discovery.core.invitation import DEVICE, FRIEND
 from discovery.core.pairing import OPEN, Way
 from discovery.store import PairingRow
-from thalihub import meeting, page, shares
+from thalihub import meeting, page, shares, syncing
 from thalihub.live import LivePart
 
 _COMPARED = (Way.COMPARISON, Way.NEARBY)
@@ -155,3 +155,13 @@ def _friend(number: int) -> Principal:
         if one.pk == number and one.kind == Principal.Kind.FRIEND:
             return one
     raise NoSuchHolder
+
+
+class LiveSync(LivePart):
+    """How everything is that is kept in step."""
+
+    template = "hub/live/sync.html"
+
+    async def context(self) -> dict[str, Any]:
+        """Return all peers."""
+        return {"peers": await in_database(syncing.cards)()}

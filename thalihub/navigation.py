@@ -41,6 +41,7 @@ _PLACES = (
     (_("People"), "people", ("/meet/",)),
     (_("Devices"), "devices", ()),
     (_("Sharing"), "sharing", ()),
+    (_("In step"), "sync", ()),
     (_("Applications"), "applications", ()),
     (_("Inbox"), "inbox", ()),
     (_("Databases"), "admin:couchapi_database_changelist", ("/admin/couchapi/",)),

@@ -17,6 +17,7 @@ from thalihub import (
     meeting,
     messaging,
     sharing,
+    syncing,
     views,
 )
 
@@ -44,6 +45,8 @@ urlpatterns = [
     path("meet/<int:number>/", meeting.one, name="pairing"),
     path("inbox/", messaging.inbox, name="inbox"),
     path("devices/", devices.devices, name="devices"),
+    path("sync/", syncing.sync, name="sync"),
+    path("sync/status.json", syncing.status, name="sync-status"),
     path("apps/", applicationpages.applications_page, name="applications"),
     path("apps/connect", applicationpages.connect, name="connect"),
     path("admin/sharing/", sharing.page, name="sharing"),

@@ -30,6 +30,8 @@ CONTRACT = [
     "couchapi/tests/test_tasks.py",
     "couchapi/tests/test_indexer.py",
     "couchapi/tests/test_viewreader.py",
+    "replication/tests/store",
+    "replication/tests/test_runs.py",
 ]
 
 

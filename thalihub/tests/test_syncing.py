@@ -1,0 +1,100 @@
+"""The page of what is kept in step says how everything is, and lets it rest or run."""
+
+from __future__ import annotations
+
+import re
+import time
+from functools import partial
+
+import pytest
+from django.contrib.auth.models import User
+from django.template.loader import render_to_string
+from django.test import Client
+from django.urls import reverse
+from django.utils import translation
+
+from acl import sql
+from replication import manager
+from replication.core.job import Direction, Mode, State, Wish
+from replication.store import jobs, links
+from replication.store.links import Ended
+from thalihub import syncing
+
+
+@pytest.fixture
+def browser(api):
+    """The owner's browser, logged in."""
+    owner = User.objects.create_superuser("syncing")
+    client = Client(headers={"host": "hub"})
+    client.force_login(owner, backend="django.contrib.auth.backends.ModelBackend")
+    yield client
+    owner.delete()
+
+
+@pytest.fixture
+def job(api, new_name):
+    """A job with a friend."""
+    friend = api.principal(new_name()).name
+    wish = Wish(new_name(), friend, Direction.PULL, Mode.CONTINUOUS)
+    number = manager.add(wish, time.time())
+    yield number
+    sql.write_sync(partial(jobs.remove, number=number))
+
+
+def ended(number, ended):
+    """Let a worker run the job's link, and end so."""
+    claims = sql.write_sync(partial(links.claim, owner="w", now=time.time(), at_once=1000))
+    (claim,) = [one for one in claims if one.job_id == number]
+    sql.write_sync(partial(links.finish, claim=claim, ended=ended, now=time.time()))
+
+
+def said(number):
+    """Return the line of the job as its page shows it."""
+    (line,) = [one for peer in syncing.cards() for one in peer.lines if one.job == number]
+    html = render_to_string("hub/live/sync.html", {"peers": syncing.cards()})
+    assert line.said in html
+    return re.sub(r"&#x27;", "'", line.said), line
+
+
+def told(number):
+    (one,) = [one for one in manager.listing(time.time()) if one["id"] == number]
+    return one
+
+
+def test_each_state_is_said_in_words(job):
+    assert said(job)[0] == "Begins in a moment"
+    ended(job, Ended(State.WAITING, time.time() + 3600, behind=0))
+    text, line = said(job)
+    assert (text, line.last, line.error) == ("In step", "Just now", "")
+    manager.run(job, time.time())
+    failed = Ended(State.CRASHING, time.time() + 305, 4, "Nobody answers.")
+    ended(job, failed)
+    text, line = said(job)
+    assert re.sub(r"\s", " ", text) == "Did not work. Next try: in 5 minutes"
+    assert line.error == "Nobody answers."
+    with translation.override("de"):
+        assert said(job)[0].startswith("Hat nicht geklappt. Nächster Versuch: in 5")
+
+
+def test_the_page_pauses_resumes_and_runs(browser, job):
+    for verb, state in (("pause", "paused"), ("resume", "pending"), ("run", "pending")):
+        answer = browser.post(reverse("sync"), {verb: str(job)}, secure=True, follow=True)
+        assert answer.status_code == 200
+        assert told(job)["state"] == state
+
+
+def test_a_job_that_is_not_there_is_told(browser):
+    answer = browser.post(reverse("sync"), {"run": "999999999"}, secure=True, follow=True)
+    assert "There is no such job" in answer.content.decode()
+    assert browser.post(reverse("sync"), {"run": "x"}, secure=True).status_code == 302
+
+
+def test_the_numbers_are_there_for_programs(browser, job):
+    answer = browser.get(reverse("sync-status"), secure=True)
+    assert job in [one["id"] for one in answer.json()["jobs"]]
+
+
+def test_nobody_else_sees_them(api):
+    stranger = Client(headers={"host": "hub"})
+    for name in ("sync", "sync-status"):
+        assert stranger.get(reverse(name), secure=True).status_code == 302
