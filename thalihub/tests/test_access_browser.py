@@ -40,6 +40,7 @@ PAGES = (
         "expired", "failed",
     )),
     "/devices/",
+    "/sync/",
     "/inbox/",
     "/admin/sharing/?database=letters&as=Berta",
     "/apps/",
@@ -121,12 +122,14 @@ def faults(page: Page) -> list[str]:
 def check(page: Page, url: str) -> list[str]:
     """Return the faults of a page at both widths, by day and by night."""
     found = []
-    for width in (360, 1280):
+    for width, language in ((360, "de"), (360, "en"), (1280, "en")):
         page.set_viewport_size({"width": width, "height": 800})
+        page.context.add_cookies([{"name": "django_language", "value": language, "url": url}])
         opened(page, url)
         if page.evaluate("document.documentElement.scrollWidth") > width:
-            found.append(f"too wide at {width}")
-        for colours in ("light", "dark"):
+            found.append(f"too wide at {width} in {language}")
+        # The words have no colours.
+        for colours in ("light", "dark") if language == "en" else ():
             page.emulate_media(color_scheme=colours)
             page.evaluate("Promise.all(document.getAnimations().map((one) => one.finished))")
             found += [f"{colours} {width}: {fault}" for fault in faults(page)]
