@@ -16,6 +16,7 @@ from channels.auth import get_user
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
+from django.contrib.sessions.backends.db import SessionStore
 from django.template.loader import render_to_string
 from django.utils import translation
 
@@ -66,7 +67,9 @@ class LivePart(AsyncWebsocketConsumer):
         await self.close(_LOGGED_OUT)
 
     async def _is_owner(self) -> bool:
-        user = await get_user(self.scope)  # Anew: the session may have ended.
+        # Read anew each time: the session may have ended.
+        session = SessionStore(self.scope["session"].session_key)
+        user = await get_user({**self.scope, "session": session})
         return user.is_active and getattr(user, "is_staff", False)
 
     async def _drawn(self) -> str:
