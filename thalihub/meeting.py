@@ -204,7 +204,7 @@ def one(request: HttpRequest, number: int) -> HttpResponse:
         _done(request, pairing.reject(number, now))
     if request.method == "POST":
         return redirect("pairing", number)
-    return page.shown(request, "people/pairing.html", _("Meet somebody"), row=row)
+    return page.shown(request, "people/pairing.html", _("Meet somebody"), **told(row))
 
 
 def _done(request: HttpRequest, verb: Coroutine[Any, Any, Any]) -> Any:
