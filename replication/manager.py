@@ -197,7 +197,8 @@ def bring_up_to_date(now: float) -> None:
     """
     _mesh(now)
     held, of_job = _everything()
-    meant = {peer: _meant(peer) for peer in {job.peer for job in held}}
+    known = routing.directory()
+    meant = {peer: _meant(peer, known) for peer in {job.peer for job in held}}
     for job in held:
         its, has = meant[job.peer], of_job[job.id]
         if _is_over(job, has, now):
@@ -225,9 +226,9 @@ def _is_over(job: JobRow, its: list[LinkRow], now: float) -> bool:
     return job.ends_at <= now or forgotten
 
 
-def _meant(peer: str) -> list[links.Meant] | None:
+def _meant(peer: str, known: routing.Directory) -> list[links.Meant] | None:
     try:
-        return routing.meant(peer)
+        return routing.meant(peer, known)
     except HubError as error:  # Nobody has this name any more: the links that are, stay.
         logger.warning("A job's peer “%s” is not known: %s", words.shown(peer), error.reason)
         return None

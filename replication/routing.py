@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Iterable
+import math
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import httpx
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.utils import timezone
 
 from acl import identity
 from acl import store as acl_store
-from acl.core.errors import NoSuchHolder
 from acl.core.httpkey import HttpKey, ThaliGroup
 from discovery import store as found
 from discovery.core.addresses import Address
@@ -32,7 +34,11 @@ from replication.store.links import Claim, Meant
 
 _PORT = 6984
 _SECONDS = 30.0
+_SEEN_SECONDS = 60.0
 _PEOPLE = ("friend", "device", "application")
+
+
+_seen_at: dict[str, float] = {}
 
 
 class Way(NamedTuple):
@@ -41,8 +47,6 @@ class Way(NamedTuple):
     client: httpx.AsyncClient
     path: str
     """The kind of address, as a person knows it."""
-    base: str = ""
-    """What stands before the name of a database in URLs of a server."""
 
 
 def ours() -> str:
@@ -54,46 +58,54 @@ def ours() -> str:
 # -- who is meant ----------------------------------------------------------------------------------
 
 
-def meant(peer: str) -> list[Meant]:
-    """Return the hubs and servers that a peer's text means now; raises BadJob, NoSuchHolder."""
-    match jobs.kind_of(peer):
-        case Kind.DEVICES:
-            return [Meant(one.principal.key, one.principal.name) for one in found.other_devices()]
-        case Kind.HUB:
-            url = HttpKey.parse(peer)
-            return [Meant(url.key, _name_of(url.key) or url.authority)]
-        case Kind.GROUP:
-            return _members_of_url(ThaliGroup.parse(peer))
-        case Kind.SERVER | Kind.HERE:
-            return [Meant("", jobs.shown(peer))]
-    return _called(peer)
+class Directory(NamedTuple):
+    """Everybody whom this hub knows, read once for many questions."""
+
+    people: Mapping[str, str]
+    """Key by name, without those who are revoked."""
+    groups: Mapping[str, Sequence[str]]
+    devices: Sequence[Meant]
 
 
-def _called(name: str) -> list[Meant]:
-    people = _people()
-    if name in people:
-        return [Meant(people[name], name)]
-    groups = dict(acl_store.list_groups())
-    if name not in groups:
-        acl_store.find_holder(name)  # The owner, perhaps; else it raises NoSuchHolder.
-        raise BadJob(f"“{name}” is no other hub.")
-    names = _all_members(groups, name)
-    return [Meant(people[one], one) for one in sorted(names) if one in people]
-
-
-def _people() -> dict[str, str]:
-    return {
+def directory() -> Directory:
+    """Return who is known now."""
+    people = {
         one.name: one.key
         for one in acl_store.list_principals()
         if one.kind in _PEOPLE and not one.revoked
     }
+    devices = [Meant(one.principal.key, one.principal.name) for one in found.other_devices()]
+    return Directory(people, dict(acl_store.list_groups()), devices)
 
 
-def _name_of(key: str) -> str | None:
-    return next((name for name, one in _people().items() if one == key), None)
+def meant(peer: str, known: Directory | None = None) -> list[Meant]:
+    """Return the hubs and servers that a peer's text means now; raises BadJob, NoSuchHolder."""
+    known = known or directory()
+    match jobs.kind_of(peer):
+        case Kind.DEVICES:
+            return list(known.devices)
+        case Kind.HUB:
+            url = HttpKey.parse(peer)
+            name = next((name for name, key in known.people.items() if key == url.key), None)
+            return [Meant(url.key, name or url.authority)]
+        case Kind.GROUP:
+            return _called(_own_group(ThaliGroup.parse(peer)), known)
+        case Kind.SERVER | Kind.HERE:
+            return [Meant("", jobs.shown(peer))]
+    return _called(peer, known)
 
 
-def _all_members(groups: dict[str, list[str]], name: str) -> set[str]:
+def _called(name: str, known: Directory) -> list[Meant]:
+    if name in known.people:
+        return [Meant(known.people[name], name)]
+    if name not in known.groups:
+        acl_store.find_holder(name)  # The owner, perhaps; else it raises NoSuchHolder.
+        raise BadJob(f"“{name}” is no other hub.")
+    names = _all_members(known.groups, name)
+    return [Meant(known.people[one], one) for one in sorted(names) if one in known.people]
+
+
+def _all_members(groups: Mapping[str, Sequence[str]], name: str) -> set[str]:
     """Return the names in a group, and in the groups in it."""
     names, left = set[str](), [name]
     while left:
@@ -104,13 +116,10 @@ def _all_members(groups: dict[str, list[str]], name: str) -> set[str]:
     return names
 
 
-def _members_of_url(url: ThaliGroup) -> list[Meant]:
+def _own_group(url: ThaliGroup) -> str:
     if url.owner != identity.load(settings.HUB_DATA).key:
         raise BadJob("This is a group of somebody else's. Only your own are known here.")
-    groups = dict(acl_store.list_groups())
-    if url.group not in groups:
-        raise NoSuchHolder(f"There is no group called “{url.group}”.")
-    return _called(url.group)
+    return url.group
 
 
 # -- the way there ---------------------------------------------------------------------------------
@@ -159,7 +168,16 @@ async def way_to(key: str, peer: str) -> AsyncIterator[Way]:
         raise OurselvesError
     addresses = await sync_to_async(_addresses)(key, peer)
     async with dial(key, addresses, timeout=_SECONDS) as session:
+        await _note_seen(key)
         yield Way(session.client, session.address.kind)
+
+
+async def _note_seen(key: str) -> None:
+    """Note that a contact or device was reached, once a minute."""
+    now = time.monotonic()
+    if now - _seen_at.get(key, -math.inf) >= _SEEN_SECONDS:
+        _seen_at[key] = now
+        await sync_to_async(found.seen)(key, timezone.now())
 
 
 def _own_keys() -> tuple[str, ...]:
