@@ -10,6 +10,7 @@ from django.core.asgi import get_asgi_application
 from django.urls import path, re_path
 
 from thalihub.lean import LeanHandler
+from thalihub.ownersonly import OwnersOnly
 
 _django = get_asgi_application()
 
@@ -49,4 +50,6 @@ api_application = LeanHandler(settings.HUB_API_URLCONF)
 pages_application = ProtocolTypeRouter(
     {"http": _django, "websocket": SameOrigin(AuthMiddlewareStack(_websockets))}
 )
+if settings.HUB_PAGES_CERTIFICATE:
+    pages_application = OwnersOnly(pages_application)
 application = pages_application

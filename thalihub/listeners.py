@@ -17,11 +17,13 @@ def listeners(
 ) -> list[Listener]:
     """Return the listener of each bound socket.
 
-    Only the API asks for a client certificate: a browser would show its owner a dialog.
+    The pages ask for a client certificate only where the owner wants that: a browser that is asked
+    shows a dialog.
     """
     asking = tls.server_tls(settings.HUB_DATA, ask_for_certificate=True)
-    silent = tls.server_tls(settings.HUB_DATA, ask_for_certificate=False)
+    wanted = settings.HUB_PAGES_CERTIFICATE
+    of_pages = tls.server_tls(settings.HUB_DATA, ask_for_certificate=wanted)
     return [
         Listener("api", api, api_app, asking, settings.HUB_MAX_BODY, cancels=True),
-        Listener("pages", pages, pages_app, silent, _PAGES_MAX_BODY, websockets=True),
+        Listener("pages", pages, pages_app, of_pages, _PAGES_MAX_BODY, websockets=True),
     ]
