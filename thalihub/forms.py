@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from acl.core.recovery import SHORTEST_PASSPHRASE
+from thalihub.restoring import LARGEST
 
 _TWO = _("These are not the same. Type it again.")
 
@@ -77,6 +78,21 @@ class RecoveryForm(forms.Form):
         if "passphrase" in data and "again" in data and data["passphrase"] != data["again"]:
             self.add_error("again", _TWO)
         return data
+
+
+class RestoreForm(forms.Form):
+    """The recovery file of an earlier hub, and its passphrase."""
+
+    file = forms.FileField(label=_("Recovery file"))
+    secret = _secret(_("Its passphrase"), "off")
+
+    def clean_file(self) -> bytes:
+        """Return what the file holds."""
+        file = self.cleaned_data["file"]
+        if file.size > LARGEST:
+            raise ValidationError(_("This is no recovery file: it is too large."))
+        content: bytes = file.read()
+        return content
 
 
 class StorageForm(forms.Form):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 
 from django.conf import settings
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth import authenticate, login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -17,8 +18,8 @@ from django.views.decorators.debug import sensitive_post_parameters
 from acl import identity
 from acl.core.errors import HubError, RefusedError
 from discovery import store as discovery
-from thalihub import page, setup, store
-from thalihub.forms import ClaimForm, RecoveryForm, StorageForm
+from thalihub import page, restoring, setup, store
+from thalihub.forms import ClaimForm, RecoveryForm, RestoreForm, StorageForm
 
 _MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 _GIGABYTE = 1_000_000_000
@@ -30,11 +31,12 @@ Page = Callable[[HttpRequest], HttpResponse]
 def claim(request: HttpRequest, token: str) -> HttpResponse:
     """Let the holder of the set-up link become the owner."""
     now = timezone.now()
-    form = ClaimForm(request.POST or None)
+    form = ClaimForm(None if "restore" in request.POST else request.POST or None)
     try:
         store.check_link(token, now)
         if not form.is_valid():
-            return page.shown(request, "hub/claim.html", _("Set up your hub"), form=form)
+            more = {"form": form, "restoring": _restored(request, now)}
+            return page.shown(request, "hub/claim.html", _("Set up your hub"), **more)
         wanted = {name: form.cleaned_data[name] for name in store.Claim._fields}
         owner = store.claim(token, store.Claim(**wanted), now)
     except RefusedError as refusal:
@@ -45,6 +47,21 @@ def claim(request: HttpRequest, token: str) -> HttpResponse:
     discovery.set_me(name=wanted["person"], hub=wanted["hub_name"])
     login(request, owner, backend=_MODEL_BACKEND)
     return redirect("setup-recovery")
+
+
+def _restored(request: HttpRequest, now: datetime.datetime) -> RestoreForm:
+    """Take the identity of a recovery file, if one was sent; the form says what came of it."""
+    is_sent = "restore" in request.POST
+    form = RestoreForm(request.POST if is_sent else None, request.FILES if is_sent else None)
+    if is_sent and form.is_valid():
+        try:
+            restoring.restore(form.cleaned_data["file"], form.cleaned_data["secret"], now)
+        except HubError as error:
+            form.add_error(None, page.words(error))
+        else:
+            messages.success(request, _("Your identity is back. Your friends know you again."))
+            form = RestoreForm()
+    return form
 
 
 def _of_owner(page: Page) -> Page:

@@ -6,10 +6,15 @@ import datetime
 import stat
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
+from acl import identity
+from acl.core import certs, recovery
 from acl.core.errors import RefusedError
+from acl.models import Principal
 from thalihub import setup, store
 
 pytestmark = pytest.mark.django_db
@@ -143,3 +148,66 @@ def test_a_guessed_link_is_refused_with_what_to_do(browser, link, path):
 def test_the_pages_behind_the_login_are_closed_to_others(browser, link, page):
     answer = browser.get(f"/admin/setup/{page}/", secure=True)
     assert answer["location"].startswith("/admin/login/")
+
+
+PASSPHRASE = "four words and one more"
+
+
+@pytest.fixture
+def earlier():
+    """The key of an earlier hub, and its recovery file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    file = recovery.encrypted(key, PASSPHRASE, salt=b"s" * 16, iv=b"i" * 16)
+    return certs.public_key_hash(key.public_key()), file
+
+
+def _restore(browser, link, file, passphrase=PASSPHRASE):
+    sent = {"restore": "1", "secret": passphrase, "file": SimpleUploadedFile("r.pem", file)}
+    return browser.post(link, sent, secure=True, follow=True).content.decode()
+
+
+@pytest.mark.slow
+def test_an_earlier_identity_is_taken_back_before_the_hub_is_claimed(
+    browser, link, earlier, tmp_path
+):
+    key, file = earlier
+    before = identity.ensure(tmp_path, NOW)
+    assert "Your identity is back" in _restore(browser, link, file)
+    ours = identity.load(tmp_path)
+    assert (ours.key, ours.device_key) == (key, before.device_key)
+    assert Principal.objects.get(kind="owner").key == key
+    assert identity.has_identity_key(tmp_path)
+    assert identity.ensure(tmp_path, NOW) == ours
+    assert browser.post(link, FILLED, secure=True).status_code == 302
+
+
+@pytest.mark.slow
+def test_the_same_identity_is_taken_back_without_harm(browser, link, earlier, tmp_path):
+    key, file = earlier
+    identity.ensure(tmp_path, NOW)
+    for _ in range(2):
+        assert "Your identity is back" in _restore(browser, link, file)
+    assert identity.load(tmp_path).key == key
+
+
+@pytest.mark.parametrize(
+    ("spoil", "passphrase"),
+    [(bytes, "another passphrase"), (lambda file: b"no file", PASSPHRASE),
+     (lambda file: file + b"x" * 20_000, PASSPHRASE)],
+    ids=["passphrase", "nonsense", "too large"],
+)  # fmt: skip
+def test_a_file_that_is_not_right_changes_nothing(
+    browser, link, earlier, tmp_path, spoil, passphrase
+):
+    ours = identity.ensure(tmp_path, NOW)
+    shown = _restore(browser, link, spoil(earlier[1]), passphrase)
+    assert "errornote" in shown or "errorlist" in shown
+    assert identity.load(tmp_path) == ours
+
+
+def test_nobody_takes_an_identity_back_without_the_link(browser, link, earlier, tmp_path):
+    ours = identity.ensure(tmp_path, NOW)
+    answer = browser.post("/setup/another/", {"restore": "1"}, secure=True)
+    assert answer.status_code == 403
+    _restore(browser, "/setup/another/", earlier[1])
+    assert identity.load(tmp_path) == ours
