@@ -22,12 +22,11 @@ from acl import gate, sql
 from acl import store as people
 from acl.authentication import OWNERS, Caller
 from acl.core.errors import HubError
-from acl.core.policy import Permit
+from acl.core.policy import ADDRESSBOOK, Permit
 from acl.models import Grant, Group, Principal
 from couchapi.store import databases
-
-_ADDRESSBOOK = "addressbook"
-"""The database that is the owner's alone."""
+from replication.books.names import INBOX, ME
+from thalihub.page import words
 
 
 class Held(NamedTuple):
@@ -68,9 +67,8 @@ def _groups() -> list[tuple[str, list[str]]]:
 @admin.site.admin_view
 def page(request: HttpRequest) -> HttpResponse:
     """Show the ACLs; add and remove lines."""
-    names = [name for name in sql.read_sync(databases.names) if name != _ADDRESSBOOK]
-    chosen = request.GET.get("database", "")
-    db_name = chosen if chosen in names else (names[0] if names else "")
+    names = [name for name in sql.read_sync(databases.names) if name != ADDRESSBOOK]
+    db_name = _chosen(request.GET.get("database", ""), names)
     form = GrantForm(
         request.POST if "add" in request.POST else None, initial={"who": request.GET.get("who")}
     )
@@ -83,9 +81,16 @@ def page(request: HttpRequest) -> HttpResponse:
         "title": _("Sharing"),
         "names": names,
         "form": form,
+        "who": request.GET.get("who", ""),
         "can_share": bool(form.fields["who"].choices),
     }
     return render(request, "hub/sharing.html", context)
+
+
+def _chosen(asked: str, names: Sequence[str]) -> str:
+    """Return the database that was asked for, else one that an application has made."""
+    own = (*(name for name in names if name not in (INBOX, ME)), *names)
+    return asked if asked in names else next(iter(own), "")
 
 
 def _changed(request: HttpRequest, db_name: str, form: GrantForm) -> bool:
@@ -97,7 +102,7 @@ def _changed(request: HttpRequest, db_name: str, form: GrantForm) -> bool:
         else:
             return False
     except HubError as error:
-        messages.error(request, error.reason)
+        messages.error(request, words(error))
         return False
     messages.success(request, _("Done. It holds from the next request on."))
     return True
