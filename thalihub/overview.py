@@ -16,16 +16,18 @@ from acl import identity, sql
 from acl import store as people
 from acl.core.errors import HubError
 from acl.core.keys import key_text
+from acl.core.policy import ADDRESSBOOK
 from acl.models import Principal
 from couchapi.store import databases
 from couchapi.store.databases import DatabaseRow
 from discovery import store as discovery
 from discovery.core.pairing import State
 from discovery.store import DeviceLine
+from replication.books.names import INBOX, ME
 from thalihub import store
 
 _MOST_LISTED = 8
-_OF_THE_HUB = ("addressbook", "inbox", "me")
+_OF_THE_HUB = (ADDRESSBOOK, INBOX, ME)
 
 
 class Notice(NamedTuple):
