@@ -1,6 +1,6 @@
 """A database of this hub, by the same functions that the API's endpoints use.
 
-The last step of a pull is the last step of PUT: `writing.store` (ARCHITECTURE.md, "Three routes
+The last step of a pull is the last step of PUT: `writing.store` (ARCHITECTURE.md, "Routes
 through the house").
 """
 
