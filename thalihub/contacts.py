@@ -55,7 +55,10 @@ def contacts(request: HttpRequest) -> HttpResponse:
 def _clashes() -> list[tuple[str, list[Claim]]]:
     spelt = {one.name.casefold(): one.name for one in everybody()}
     return [
-        (spelt.get(clash.what, clash.what), [Claim(key_text(key), by) for key, by in clash.said])
+        (
+            spelt.get(clash.what, clash.what),
+            sorted((Claim(key_text(key), by) for key, by in clash.said), key=lambda one: one.by),
+        )
         for clash in discovery.clashes()
     ]
 

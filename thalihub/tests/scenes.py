@@ -21,6 +21,8 @@ from discovery.core import commitment as values
 from discovery.core import pairing as machine
 from discovery.core.card import Card, Hub, PublishedGroup
 from discovery.core.pairing import State, Trust, Way
+from replication import manager
+from replication.core.job import Direction, Mode, Wish
 
 _COMPARED = {State.STARTING, State.COMPARING}
 
@@ -35,6 +37,7 @@ def fill() -> None:
     people.add_principal("Frieda", _key()[1])
     _groups()
     store.add_device("Old phone", _key()[1], _key()[1], ["127.0.0.1:1"], now)
+    manager.add(Wish("music", "Berta", Direction.PULL, Mode.CONTINUOUS), now.timestamp())
     store.see(_key()[1], "Gustav", ["127.0.0.1:1"], now)
     print(json.dumps({"contact": _page("Berta"), "alarm": _page("Emil"), **_pairings(now)}))  # noqa: T201
 

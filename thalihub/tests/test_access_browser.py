@@ -43,6 +43,7 @@ PAGES = (
     "/sync/",
     "/inbox/",
     "/admin/sharing/?database=letters&as=Berta",
+    "/sync/",
     "/apps/",
     "/apps/connect?name=Notes&databases=notes&origin=https%3A%2F%2Fnotes.example",
     "/admin/acl/principal/",
