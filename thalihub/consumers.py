@@ -137,7 +137,7 @@ class LiveShares(LivePart):
         if self._asked_at is None or now - self._asked_at > _ASK_AGAIN:
             await self._ask(friend)
             self._asked_at = now
-        kept = await in_database(shares.kept)(friend.name)
+        kept = await in_database(shares.kept)(friend.key)
         found = [kept.get(name) or shares.Share(name) for name in self._offered]
         gone = [one for name, one in kept.items() if name not in self._offered]
         return {"shares": [*found, *gone], "problem": self._error and page.words(self._error)}

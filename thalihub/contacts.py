@@ -104,19 +104,24 @@ def _change(request: HttpRequest, contact: Contact) -> HttpResponse:
         new_name = request.POST.get("name", "").strip()
         page.acted(request, partial(rename_principal, contact.name, new_name), _("Renamed."))
     elif db_name := request.POST.get("keep"):
-        verb = partial(shares.keep, contact.name, contact.key, db_name)
+        verb = partial(shares.keep, contact.name, contact.key, contact.addresses, db_name)
         page.acted(request, verb, _("A copy is being fetched, and follows from now on."))
     elif db_name := request.POST.get("leave"):
-        verb = partial(shares.leave, contact.name, db_name)
+        verb = partial(shares.leave, contact.key, db_name)
         page.acted(request, verb, _("It follows no longer. What is here stays."))
     elif "asked" in request.POST:
         verb = partial(discovery.forget_alarm, contact.name)
         page.acted(request, verb, _("Good. The key that you know stays the right one."))
     elif "forget" in request.POST:
         said = _("Forgotten. What you had shared with them is closed to them.")
-        if page.acted(request, partial(people.remove_principal, contact.name), said):
+        if page.acted(request, partial(_forget, contact), said):
             return redirect("people")
     return redirect("contact", contact.pk)
+
+
+def _forget(contact: Contact) -> None:
+    shares.leave(contact.key)
+    people.remove_principal(contact.name)
 
 
 def _groups_of(name: str) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,8 +24,10 @@ from django.utils import translation
 from acl.core.errors import HubError
 from thalihub import page
 
+logger = logging.getLogger(__name__)
+
 _SECONDS = 1.0
-_LOGGED_OUT = 4401
+_LOGGED_OUT, _FAILED = 4401, 1011
 
 
 class LivePart(AsyncWebsocketConsumer):
@@ -57,6 +60,13 @@ class LivePart(AsyncWebsocketConsumer):
             await self.left()
 
     async def _watch(self) -> None:
+        try:
+            await self._follow()
+        except Exception:  # The outermost line of a task: else the page would stand still.
+            logger.exception("A page's live part has failed; the page tries again.")
+            await self.close(_FAILED)
+
+    async def _follow(self) -> None:
         shown = None
         while await self._is_owner():
             drawn = await self._drawn()

@@ -39,7 +39,8 @@ def acted(request: HttpRequest, verb: Verb, said: str) -> bool:
 
 def words(error: HubError) -> str:
     """Return what went wrong, in the person's language where it is one of the usual things."""
-    return _(error.reason)
+    # Of an empty text, gettext returns the catalogue's header.
+    return _(error.reason) if error.reason else error.word
 
 
 def ago(at: datetime.datetime | None) -> str:

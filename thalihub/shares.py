@@ -6,13 +6,14 @@ The answer is another hub's: one that is too long is refused, and what is no nam
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import orjson
 
 from acl import sql
-from acl.core.keys import short_key
+from acl.core.keys import PREFIX, short_key
 from couchapi.core import names
 from couchapi.store import databases
 from discovery.core.errors import MessageError
@@ -55,15 +56,18 @@ def _readable(text: bytes) -> list[str]:
     return [one for one in fine if one not in (INBOX, ME)][:_MOST]
 
 
-def kept(name: str) -> dict[str, Share]:
+def kept(key: str) -> dict[str, Share]:
     """Return the copies that follow databases of a friend, by the friend's name for each."""
-    return {share.name: share for job in _jobs(name) if (share := _share(job))}
+    return {share.name: share for job in _jobs(key) if (share := _share(job))}
 
 
-def _jobs(name: str) -> list[dict[str, Any]]:
-    found = manager.listing(time.time())
-    pulling = (Direction.PULL.value, Direction.BOTH.value)
-    return [job for job in found if job["peer"] == name and job["direction"] in pulling]
+def _jobs(key: str) -> list[dict[str, Any]]:
+    """Return the jobs that fetch from a friend, whatever the friend is called now."""
+    return [
+        job
+        for job in manager.listing(time.time())
+        if any(link["key"] == key and link["direction"] == Direction.PULL for link in job["links"])
+    ]
 
 
 def _share(job: dict[str, Any]) -> Share:
@@ -71,24 +75,23 @@ def _share(job: dict[str, Any]) -> Share:
     return Share(there, job["database"], job["state"], job["error"] or "")
 
 
-def keep(name: str, key: str, db_name: str) -> None:
+def keep(name: str, key: str, addresses: Sequence[str], db_name: str) -> None:
     """Keep a copy of a friend's database, and let it follow; raises HubError.
 
     A database of ours that is called so already is not touched: the copy gets another name.
     """
-    if db_name in kept(name):
+    if db_name in kept(key):
         return
     names.check_database_name(db_name)
     is_ours = sql.read_sync(partial(databases.find, name=db_name)) is not None
     copy = f"{db_name}-{short_key(key).lower()}" if is_ours else db_name
-    manager.add(
-        Wish(copy, name, Direction.PULL, Mode.CONTINUOUS, there=db_name),
-        time.time(),
-    )
+    # By key where we can: the name is the owner's, and may change.
+    peer = f"httpkey://{addresses[0]}/{PREFIX}{key}/" if addresses else name
+    manager.add(Wish(copy, peer, Direction.PULL, Mode.CONTINUOUS, there=db_name), time.time())
 
 
-def leave(name: str, db_name: str) -> None:
-    """Let a copy follow no longer; what is here stays.  Raises HubError."""
-    for job in _jobs(name):
-        if _share(job).name == db_name:
+def leave(key: str, db_name: str | None = None) -> None:
+    """Let a copy, or all of a friend's, follow no longer; what is here stays.  Raises HubError."""
+    for job in _jobs(key):
+        if not job["mesh"] and db_name in (None, _share(job).name):
             manager.remove(job["id"])

@@ -1,6 +1,7 @@
 // Keeps parts of a page up to date: `data-live` names the WebSocket that sends them.
 
 const RETRY_MS = 2000;
+const LOGGED_OUT = 4401;
 
 function follow(part) {
   const address = new URL(part.dataset.live, location.href);
@@ -11,7 +12,8 @@ function follow(part) {
     show(part, message.data);
     part.setAttribute("aria-busy", "false");
   };
-  socket.onclose = () => {
+  socket.onclose = (event) => {
+    if (event.code === LOGGED_OUT) location.reload();
     part.dataset.lost = "";
     setTimeout(() => follow(part), RETRY_MS);
   };

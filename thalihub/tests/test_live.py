@@ -15,7 +15,7 @@ from django.utils import timezone
 from discovery import store
 from discovery.core import pairing as machine
 from discovery.core.pairing import State, Way
-from thalihub import live
+from thalihub import consumers, live
 from thalihub.asgi import pages_application
 
 HOST = b"hub"
@@ -125,4 +125,15 @@ async def test_what_cannot_be_shown_is_said_in_words(cookie):
     page = socket("/meet/999999999/", cookie)
     await page.connect()
     assert "There is no such pairing" in await page.receive_from(10)
+    await page.disconnect()
+
+
+async def test_a_part_that_fails_ends_so_that_the_page_tries_again(cookie, monkeypatch):
+    async def fails(consumer):
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(consumers.LivePairings, "context", fails)
+    page = socket("/meet/", cookie)
+    await page.connect()
+    assert (await page.receive_output(10))["code"] == 1011
     await page.disconnect()

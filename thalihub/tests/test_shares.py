@@ -11,6 +11,8 @@ import pytest
 
 from acl import store as people
 from acl.core.keys import short_key
+from acl.models import Principal
+from acl.store.people import rename_principal
 from discovery.core.errors import MessageError
 from replication import manager, routing
 from thalihub import shares
@@ -54,24 +56,29 @@ def test_an_answer_that_cannot_be_is_refused(monkeypatch, content):
 def bob(api):
     principal = people.find_principal(api.principal("Bob").name)
     yield principal
-    for job in manager.listing(0.0):
-        if job["peer"] == principal.name:
-            manager.remove(job["id"])
-    people.remove_principal(principal.name)
+    shares.leave(principal.key)
+    people.remove_principal(Principal.objects.get(pk=principal.pk).name)
 
 
-def test_a_copy_is_kept_once_and_left_again(bob, new_name):
+@pytest.mark.parametrize("addresses", [(), ("127.0.0.1:1",), ("[::1]:1",)])
+def test_a_copy_is_kept_once_and_left_again(bob, new_name, addresses):
     name = new_name()
-    shares.keep(bob.name, bob.key, name)
-    shares.keep(bob.name, bob.key, name)
-    assert [one["database"] for one in manager.listing(0.0) if one["peer"] == bob.name] == [name]
-    assert shares.kept(bob.name)[name].copy == name
-    shares.leave(bob.name, name)
-    assert shares.kept(bob.name) == {}
+    for _ in range(2):
+        shares.keep(bob.name, bob.key, addresses, name)
+    assert len(jobs_of(bob)) == 1
+    assert shares.kept(bob.key)[name].copy == name
+    rename_principal(bob.name, f"{bob.name} Miller")
+    assert shares.kept(bob.key)[name].copy == name
+    shares.leave(bob.key, name)
+    assert shares.kept(bob.key) == {}
+
+
+def jobs_of(principal):
+    return [one for one in manager.listing(0.0) if one["links"][0]["key"] == principal.key]
 
 
 def test_a_database_of_ours_of_the_same_name_is_not_touched(bob, database):
     name = database.strip("/")
-    shares.keep(bob.name, bob.key, name)
-    (job,) = [one for one in manager.listing(0.0) if one["peer"] == bob.name]
+    shares.keep(bob.name, bob.key, ("127.0.0.1:1",), name)
+    (job,) = jobs_of(bob)
     assert job["database"] == f"{name}-{short_key(bob.key).lower()}"
