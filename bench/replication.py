@@ -44,11 +44,12 @@ def _whole(hub: HubProcess, second: HubProcess, count: int) -> Cost:
         def arrived() -> int:
             return int(owner.get("/carried").json().get("doc_count", 0))
 
-        # The job may run before the command that made it has ended: what came before counts not.
+        # The job may run before the command that made it has ended: what came before does not
+        # count, and where all has come, as of few documents, there is nothing to measure.
         before = eventually(arrived, what="the job runs")
         cpu, start = meter.cpu(), time.perf_counter()
         eventually(lambda: arrived() == count, what="all is there", seconds=600, pause=0.1)
-    return Cost(count - before, meter.cpu() - cpu, time.perf_counter() - start)
+    return Cost(count - before or count, meter.cpu() - cpu, time.perf_counter() - start)
 
 
 def _delays(hub: HubProcess, second: HubProcess) -> list[float]:
