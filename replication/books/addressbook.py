@@ -55,15 +55,18 @@ async def put_in_step(own: Own, now: datetime) -> bool:
         is_first=identity.has_identity_key(settings.HUB_DATA),
     )
     ours = {name: tables.get(name) for name in steps.to_tables if name == _of_this_hub(own)}
-    for name in sorted(steps.to_tables.keys() - ours, key=_place):
+    taken = steps.to_tables.keys() - ours
+    for name in sorted(taken, key=_place):
         await _take_over(name, steps.to_tables[name], own, now)
+    came_out = await sync_to_async(_tables)(own) if taken else tables
     to_documents = {**steps.to_documents, **ours}
     await _write(to_documents, {name: rev for name, (rev, _) in held.items()})
-    now_held = await sync_to_async(_tables)(own)
-    noted = merge.agreement(now_held) | {name: agreed[name] for name in kept}
+    # What a command has changed since is agreed with nobody: the next turn finds it.
+    alike = _without(tables, {*taken}) | {name: came_out[name] for name in taken & came_out.keys()}
+    noted = merge.agreement(alike) | {name: agreed[name] for name in kept}
     if noted != agreed:
         await sql.write(partial(_note, agreed=noted))
-    return now_held != tables or bool(to_documents)
+    return came_out != tables or bool(to_documents)
 
 
 def _kept_for_others(

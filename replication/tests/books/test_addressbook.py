@@ -18,6 +18,7 @@ from discovery.core import card as cards
 from discovery.models import Contact
 from discovery.signals import principal_paired
 from replication import books
+from replication.books import addressbook
 
 KEY, OTHER = "A" * 43, "B" * 42 + "A"
 OWN = Own("C" * 42 + "A", "D" * 42 + "A", "Kitchen")
@@ -68,6 +69,29 @@ def _person(**changes: Any) -> dict[str, Any]:
 
 
 PERSON = f"principal:sha256:{KEY}"
+
+
+async def test_what_changes_while_the_book_is_written_is_not_lost(
+    book: Any, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = database.removeprefix("/")
+    for person, key in (("alice", KEY), ("bob", OTHER)):
+        await _sync(store.add_principal, person, key)
+    await _sync(store.add_grant, name, "bob", read=True, write=False)
+    await books.keep_once(OWN)
+    write = addressbook._write
+
+    async def meanwhile(*args: Any) -> None:
+        monkeypatch.setattr(addressbook, "_write", write)
+        await _sync(store.add_grant, name, "alice", read=True, write=False)
+        await _sync(store.remove_grant, name, "bob")
+        await write(*args)
+
+    monkeypatch.setattr(addressbook, "_write", meanwhile)
+    await _sync(store.allow_create_databases, "bob")
+    await books.keep_once(OWN)
+    await books.keep_once(OWN)
+    assert [one.principal.name for one in await _sync(store.list_grants, name)] == ["alice"]
 
 
 async def test_a_principal_that_is_added_stands_in_the_book(book: Any) -> None:
