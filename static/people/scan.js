@@ -40,11 +40,25 @@ async function read() {
 picture.addEventListener("change", read);
 read(); // One may have been chosen before this script was here.
 
+// The whole picture, for people hold the code as near as they can; made smaller for speed.
+const LARGEST = 800;
+function whole(seen) {
+  const scale = Math.min(1, LARGEST / Math.max(seen.videoWidth, seen.videoHeight));
+  return {
+    x: 0,
+    y: 0,
+    width: seen.videoWidth,
+    height: seen.videoHeight,
+    downScaledWidth: Math.round(seen.videoWidth * scale),
+    downScaledHeight: Math.round(seen.videoHeight * scale),
+  };
+}
+
 start.addEventListener("click", async () => {
   const scanner = new QrScanner(video, (found) => {
     scanner.stop();
     take(found.data, true);
-  }, { highlightScanRegion: false, returnDetailedScanResult: true });
+  }, { calculateScanRegion: whole, maxScansPerSecond: 10, returnDetailedScanResult: true });
   try {
     video.hidden = false;
     await scanner.start();

@@ -46,7 +46,7 @@ def test_what_the_camera_sees_is_taken_as_seen(page: Page, hub: HubProcess, film
     expires = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=5)  # noqa: TID251
     link = invitation.link(Invitation("A" * 43, ("127.0.0.1:1",), b"s" * 16, expires, "Berta"))
     page.set_viewport_size({"width": 640, "height": 480})
-    page.set_content(f"<div style='width: 460px'>{drawn(link)}</div>")
+    page.set_content(f"<div style='width: 440px; margin: auto'>{drawn(link)}</div>")
     film.write_bytes(page.screenshot(type="jpeg", quality=95) * 10)
     page.goto(f"{hub.pages_url}/meet/scan/")
     page.click("#camera")
