@@ -13,6 +13,8 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from acl import store
 from acl.core.errors import HubError
@@ -28,7 +30,7 @@ class PrincipalForm(forms.ModelForm):
     key = forms.CharField(
         strip=True,
         widget=forms.TextInput(attrs={"size": 70}),
-        help_text="What the other person reads to you: 8 groups of 7 characters, or sha256:…",
+        help_text=_("What the other person reads to you: 8 groups of 7 characters, or sha256:…"),
     )
 
     class Meta:
@@ -46,7 +48,9 @@ class PrincipalForm(forms.ModelForm):
         """Refuse a second owner: the owner is whose identity this hub has."""
         kind: str = self.cleaned_data["kind"]
         if kind == Principal.Kind.OWNER:
-            raise ValidationError("The owner is you. Choose “Your device” for another of yours.")
+            raise ValidationError(
+                gettext("The owner is you. Choose “Your device” for another of yours.")
+            )
         return kind
 
     def clean_key(self) -> str:
@@ -169,11 +173,12 @@ class GroupAdmin(admin.ModelAdmin):
     search_fields = ["name"]
     inlines = [MembershipInline]
 
-    @admin.display(description="Members")
+    @admin.display(description=_("Members"))
     def members(self, group: Group) -> str:
         """Name the members."""
         found = group.memberships.select_related("principal", "subgroup")
-        return ", ".join(sorted(str(one.principal or one.subgroup) for one in found)) or "nobody"
+        names = sorted(str(one.principal or one.subgroup) for one in found)
+        return ", ".join(names) or gettext("nobody")
 
 
 @admin.register(Grant)
@@ -187,7 +192,7 @@ class GrantAdmin(admin.ModelAdmin):
     search_fields = ["database", "principal__name", "group__name", "view"]
     autocomplete_fields = ["principal", "group"]
 
-    @admin.display(description="Who")
+    @admin.display(description=_("Who"))
     def holder(self, grant: Grant) -> str:
         """Name the principal or group."""
         return str(grant.principal or grant.group)

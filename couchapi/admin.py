@@ -14,6 +14,8 @@ from django.http import HttpRequest
 from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from couchapi import pages
 from couchapi.models import Database, Document, Revision
@@ -62,20 +64,24 @@ class DatabaseAdmin(ReadOnly):
         """Leave out what is deleted and only waits to be cleared away."""
         return super().get_queryset(request).filter(dropped=False)
 
-    @admin.display(description="Documents", ordering="doc_count")
+    @admin.display(description=_("Documents"), ordering="doc_count")
     def documents(self, database: Database) -> str:
         """Show how many documents there are, as a link to them."""
         query = urlencode({"database": database.pk})
         url = f"{reverse('admin:couchapi_document_changelist')}?{query}"
-        return format_html('<a href="{}">{} documents</a>', url, database.doc_count)
+        count = database.doc_count
+        said = ngettext("%(n)s document", "%(n)s documents", count) % {"n": count}
+        return format_html('<a href="{}">{}</a>', url, said)
 
-    @admin.display(description="Queries")
+    @admin.display(description=_("Queries"))
     def queries(self, database: Database) -> str:
         """Lead to the pages about views, indexes and Mango."""
         return format_html(
-            '<a href="{}">Views and indexes</a> · <a href="{}">Find documents</a>',
+            '<a href="{}">{}</a> · <a href="{}">{}</a>',
             reverse("admin:couchapi_database_indexes", args=[database.pk]),
+            _("Views and indexes"),
             reverse("admin:couchapi_database_query", args=[database.pk]),
+            _("Find documents"),
         )
 
     def get_urls(self) -> list[Any]:
@@ -96,7 +102,7 @@ class DocumentAdmin(ReadOnly):
     list_display = ("docid", "database_name", "rev", "deleted", "has_conflicts")
     list_filter = ("deleted",)
     search_fields = ("docid",)
-    search_help_text = "Search by the beginning of the id."
+    search_help_text = _("Search by the beginning of the id.")
     ordering = ("database_id", "docid")
     list_per_page = 50
     show_full_result_count = False
@@ -121,22 +127,22 @@ class DocumentAdmin(ReadOnly):
         last = search_term + "\U0010ffff"
         return queryset.filter(docid__gte=search_term, docid__lte=last), False
 
-    @admin.display(description="Database", ordering="database_id")
+    @admin.display(description=_("Database"), ordering="database_id")
     def database_name(self, document: Document) -> str:
         """Name the database."""
         return document.database.name
 
-    @admin.display(description="Conflicts", boolean=True)
+    @admin.display(description=_("Conflicts"), boolean=True)
     def has_conflicts(self, document: Document) -> bool:
         """Tell whether there is more than one leaf."""
         return document.leaf_count > 1
 
-    @admin.display(description="Content")
+    @admin.display(description=_("Content"))
     def content(self, document: Document) -> str:
         """Show the winner's body; of a very large one only that it is."""
         kept = Revision.objects.filter(document_id=document.pk, rev=document.rev).first()
         text = bytes(kept.body) if kept else b"{}"
         if len(text) > _MOST_SHOWN:
-            return f"{len(text)} bytes, which is too much for this page."
+            return gettext("%(n)s bytes, which is too much for this page.") % {"n": len(text)}
         shown = orjson.dumps(orjson.loads(text), option=orjson.OPT_INDENT_2).decode()
         return format_html("<pre>{}</pre>", shown)

@@ -36,7 +36,7 @@ async def test_databases_are_listed_with_a_link_to_their_documents(
     path = reverse("admin:couchapi_database_changelist")
     shown = await fetch(pages, f"{path}?q={database[1:]}")
     assert database[1:] in shown
-    assert "1 documents" in shown
+    assert ">1 document<" in shown
 
 
 async def test_a_document_is_shown_and_cannot_be_changed(
