@@ -12,6 +12,7 @@ from collections import defaultdict
 from functools import partial
 from typing import Any
 
+import orjson
 from django.conf import settings
 
 from acl import sql
@@ -116,6 +117,20 @@ def remove(number: int) -> None:
     sql.write_sync(partial(jobs.remove, number=number))
 
 
+def delete_here(number: int) -> None:
+    """Delete a database that another device of the owner has deleted; raises NoSuchJob, BadJob."""
+    job, its = sql.read_sync(
+        lambda one: (jobs.get(one, number), links.of_job(one, number)),
+    )
+    if not job.mesh or not any(_deleted_there(link) for link in its):
+        raise BadJob(f"No other device of yours has deleted {job.db_name}.")
+    sql.write_sync(partial(databases.drop, name=job.db_name))
+
+
+def _deleted_there(link: LinkRow) -> bool:
+    return bool(link.result) and bool(orjson.loads(link.result).get("deleted_there"))
+
+
 # -- what there is ---------------------------------------------------------------------------------
 
 
@@ -179,6 +194,7 @@ def _told_link(job: JobRow, link: LinkRow, now: float) -> dict[str, Any]:
         "last_success": link.last_success,
         "next_try": None if rests else link.due_at,
         "error": link.last_error or None,
+        "deleted_there": _deleted_there(link),
         "failures": link.failures,
         "docs_read": link.docs_read,
         "docs_written": link.docs_written,

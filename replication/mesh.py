@@ -6,6 +6,7 @@ two: a database that goes on one device is not silently deleted, or made again, 
 
 from __future__ import annotations
 
+import enum
 import secrets
 from functools import partial
 from typing import Any
@@ -27,16 +28,27 @@ from replication.store.links import Claim
 _LARGEST_ANSWER = 16 * 1024 * 1024
 
 
-async def is_shared(claim: Claim, way: Way) -> bool:
+class Sharing(enum.Enum):
+    """What the owner wants of a database on two devices."""
+
+    IN_STEP = enum.auto()
+    APART = enum.auto()
+    """One of the two keeps it to itself, or has it not yet."""
+    DELETED_THERE = enum.auto()
+
+
+async def sharing(claim: Claim, way: Way) -> Sharing:
     """Tell whether a database is to be in step with this device."""
     here = await sql.point(partial(databases.find, name=claim.db_name))
     if here is None or here.local_only:
-        return False
+        return Sharing.APART
     status, there = await _asked(way, f"/{quote(claim.there, safe='')}")
     if status == 404:
-        # It was deleted there, or was never there: then a push makes it.
-        return claim.direction == Direction.PUSH and not await _was_deleted(way, claim.there)
-    return not _keeps_to_itself(there)
+        if await _was_deleted(way, claim.there):
+            return Sharing.DELETED_THERE
+        # It never was there: then a push makes it.
+        return Sharing.IN_STEP if claim.direction == Direction.PUSH else Sharing.APART
+    return Sharing.APART if _keeps_to_itself(there) else Sharing.IN_STEP
 
 
 def _keeps_to_itself(described: Any) -> bool:

@@ -24,11 +24,12 @@ import orjson
 from acl import sql
 from acl.core.errors import HubError
 from discovery.core.errors import DiscoveryError, UnreachableError
-from replication import mesh, rights, routing
+from replication import rights, routing
 from replication.core import job as words
 from replication.core import schedule
 from replication.core.errors import Retryable
 from replication.core.job import Direction, Kind, Mode, State
+from replication.mesh import Sharing, sharing
 from replication.peers import LocalPeer, Peer
 from replication.replicator import Result, replicate
 from replication.store import links
@@ -99,16 +100,24 @@ async def _ended(claim: Claim) -> Ended:
     except Exception:  # The outermost line of a run: the others go on.
         logger.exception("%s of %s with %s failed.", claim.direction, claim.db_name, claim.name)
         return _failed(claim, HubError(), notes.counts())
+    if isinstance(result, Sharing):
+        return _left_alone(result)
     return _succeeded(claim, result, notes.counts())
 
 
-def _succeeded(claim: Claim, result: Result | None, counts: Counts) -> Ended:
+def _left_alone(why: Sharing) -> Ended:
+    due_at = time.time() + schedule.SAFETY * random.uniform(0.9, 1.1)
+    said = orjson.dumps({"deleted_there": why is Sharing.DELETED_THERE}).decode()
+    return Ended(State.WAITING, due_at, result=said)
+
+
+def _succeeded(claim: Claim, result: Result, counts: Counts) -> Ended:
     now = time.time()
-    if result is not None and not result.caught_up:
+    if not result.caught_up:
         return Ended(State.PENDING, now, behind=result.pending, counts=counts)
     match Mode(claim.mode):
         case Mode.ONCE:
-            answer = "" if result is None else _answer(claim, result)
+            answer = _answer(claim, result)
             return Ended(State.COMPLETED, schedule.NEVER, 0, "", 0, counts, answer)
         case Mode.PERIODIC:
             due_at = max(now, claim.started_at + claim.every)
@@ -137,15 +146,15 @@ def _worth_another_try(error: Exception) -> bool:
     )
 
 
-async def _replicated(claim: Claim, notes: _Notes) -> Result | None:
-    """Replicate until the slice is over; None: the peer keeps this database to itself."""
+async def _replicated(claim: Claim, notes: _Notes) -> Result | Sharing:
+    """Replicate until the slice is over, or tell why a device is left alone."""
     await rights.check(claim)
     if words.kind_of(claim.peer) is Kind.HERE:
         return await _between(claim, LocalPeer(claim.there), notes)
     async with routing.way_to(claim.key, claim.peer) as way:
         notes.path = way.path
-        if claim.mesh and not await mesh.is_shared(claim, way):
-            return None
+        if claim.mesh and (found := await sharing(claim, way)) is not Sharing.IN_STEP:
+            return found
         return await _between(claim, routing.remote(claim, way), notes)
 
 

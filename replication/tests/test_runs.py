@@ -12,13 +12,15 @@ from typing import Any
 
 import httpx
 import pytest
+from asgiref.sync import sync_to_async
 
 from acl import sql
 from discovery.core.errors import UnreachableError, WrongKeyError
-from replication import mesh, routing
+from replication import manager, routing
 from replication.core import schedule
-from replication.core.errors import NotAllowed, Retryable
+from replication.core.errors import BadJob, NotAllowed, Retryable
 from replication.core.job import Direction, Mode, State, Wish
+from replication.mesh import Sharing, sharing
 from replication.routing import Way
 from replication.runs import Worker
 from replication.store import jobs, links
@@ -45,9 +47,10 @@ class Bench:
     async def add(
         self, here: str, there: str, direction: Direction = Direction.PULL, **more: Any
     ) -> int:
+        mesh = more.pop("mesh", False)
         wish = Wish(here.strip("/"), "peer", direction, there=there.strip("/"), **more)
         now = time.time()
-        number = await sql.write(partial(jobs.add, wish=wish, now=now))
+        number = await sql.write(partial(jobs.add, wish=wish, now=now, mesh=mesh))
         meant = [Meant(f"{next(_numbers):043d}", "peer")]
         await sql.write(
             partial(links.reconcile, job_id=number, direction=direction, meant=meant, now=now)
@@ -201,12 +204,12 @@ class TestMesh:
         from couchapi.store import databases
 
         here, there = pair
-        assert await mesh.is_shared(self.claim(here, there, direction), way)
+        assert await sharing(self.claim(here, there, direction), way) is Sharing.IN_STEP
         for path in pair:
             name = path.strip("/")
             set_it = partial(databases.set_local_only, name=name)
             await sql.write(partial(set_it, local_only=True))
-            assert not await mesh.is_shared(self.claim(here, there, direction), way)
+            assert await sharing(self.claim(here, there, direction), way) is Sharing.APART
             await sql.write(partial(set_it, local_only=False))
 
     async def test_a_database_that_was_deleted_there_is_not_made_again(
@@ -215,11 +218,33 @@ class TestMesh:
         here, there = pair
         await owner.delete(there)
         for direction in (Direction.PULL, Direction.PUSH):
-            assert not await mesh.is_shared(self.claim(here, there, direction), way)
+            found = await sharing(self.claim(here, there, direction), way)
+            assert found is Sharing.DELETED_THERE
 
     async def test_a_database_that_never_was_there_is_made(
         self, way: Way, pair: tuple[str, str], new_name: Callable[[], str]
     ) -> None:
         fresh = new_name()
-        assert await mesh.is_shared(self.claim(pair[0], fresh, Direction.PUSH), way)
-        assert not await mesh.is_shared(self.claim(pair[0], fresh, Direction.PULL), way)
+        push = self.claim(pair[0], fresh, Direction.PUSH)
+        assert await sharing(push, way) is Sharing.IN_STEP
+        pull = self.claim(pair[0], fresh, Direction.PULL)
+        assert await sharing(pull, way) is Sharing.APART
+
+    async def test_a_database_that_was_deleted_there_is_offered_and_not_deleted(
+        self, bench: Bench, owner: Any, pair: tuple[str, str]
+    ) -> None:
+        here, there = (path.strip("/") for path in pair)
+        number = await bench.add(here, there, Direction.PUSH, mode=Mode.CONTINUOUS, mesh=True)
+        await bench.run(number)
+        with pytest.raises(BadJob):
+            await sync_to_async(manager.delete_here)(number)
+        await owner.delete(f"/{there}")
+        await sql.write(partial(jobs.run, number=number, now=time.time()))
+        link = await bench.run(number)
+        assert (link.state, link.last_error) == (State.WAITING, "")
+        assert (await owner.get(f"/{there}")).status == 404
+        told = {one["id"]: one for one in await sync_to_async(manager.listing)(time.time())}
+        assert told[number]["links"][0]["deleted_there"]
+        assert (await owner.get(f"/{here}")).status == 200
+        await sync_to_async(manager.delete_here)(number)
+        assert (await owner.get(f"/{here}")).status == 404
