@@ -60,10 +60,11 @@ async def put_in_step(own: Own, now: datetime) -> bool:
         await _take_over(name, steps.to_tables[name], own, now)
     came_out = await sync_to_async(_tables)(own) if taken else tables
     to_documents = {**steps.to_documents, **ours}
-    await _write(to_documents, {name: rev for name, (rev, _) in held.items()})
+    refused = await _write(to_documents, {name: rev for name, (rev, _) in held.items()})
     # What a command has changed since is agreed with nobody: the next turn finds it.
     alike = _without(tables, {*taken}) | {name: came_out[name] for name in taken & came_out.keys()}
-    noted = merge.agreement(alike) | {name: agreed[name] for name in kept}
+    as_before = {name: agreed[name] for name in kept | refused if name in agreed}
+    noted = merge.agreement(_without(alike, refused)) | as_before
     if noted != agreed:
         await sql.write(partial(_note, agreed=noted))
     return came_out != tables or bool(to_documents)
@@ -135,7 +136,8 @@ def _documents(connection: sql.Sql) -> dict[str, tuple[str, Entry | None]]:
     return found
 
 
-async def _write(changed: Mapping[str, Entry | None], revs: Mapping[str, str]) -> None:
+async def _write(changed: Mapping[str, Entry | None], revs: Mapping[str, str]) -> set[str]:
+    """Write the documents; returns the names of those that were changed in this very moment."""
     batch = [
         Write(
             name,
@@ -146,9 +148,8 @@ async def _write(changed: Mapping[str, Entry | None], revs: Mapping[str, str]) -
         for name, entry in changed.items()
         if entry is not None or name in revs
     ]
-    # One that is refused was changed in this very moment: the next turn sees it.
-    if batch:
-        await writing.store(ADDRESSBOOK, batch, OURSELVES)
+    written = await writing.store(ADDRESSBOOK, batch, OURSELVES) if batch else []
+    return {name for name, result in written if isinstance(result, HubError)}
 
 
 def _agreed(connection: sql.Sql) -> dict[str, str]:

@@ -13,6 +13,7 @@ from acl.core.errors import BadName
 from acl.core.policy import ADDRESSBOOK
 from acl.models import Group, Principal
 from acl.store import Own
+from couchapi import writing
 from discovery import store as discovery_store
 from discovery.core import card as cards
 from discovery.models import Contact
@@ -81,11 +82,11 @@ async def test_what_changes_while_the_book_is_written_is_not_lost(
     await books.keep_once(OWN)
     write = addressbook._write
 
-    async def meanwhile(*args: Any) -> None:
+    async def meanwhile(*args: Any) -> set[str]:
         monkeypatch.setattr(addressbook, "_write", write)
         await _sync(store.add_grant, name, "alice", read=True, write=False)
         await _sync(store.remove_grant, name, "bob")
-        await write(*args)
+        return await write(*args)
 
     monkeypatch.setattr(addressbook, "_write", meanwhile)
     await _sync(store.allow_create_databases, "bob")
@@ -307,3 +308,25 @@ async def test_a_new_friend_is_in_the_group_of_friends(book: Any) -> None:
     await _sync(store.add_principal, "alice", KEY)
     await _sync(principal_paired.send, Contact, key=KEY, name="alice", trust="", purpose="friend")
     assert "alice" in dict(await _sync(store.list_groups))["friends"]
+
+
+async def test_a_document_that_changes_while_it_is_written_does_not_undo_a_command(
+    book: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _sync(store.add_principal, "alice", KEY)
+    await books.keep_once(OWN)
+    await _sync(store.allow_create_databases, "alice")
+    path = f"/{ADDRESSBOOK}/{PERSON}"
+    really = writing.store
+
+    async def late(db_name: str, batch: Any, author: Any) -> Any:
+        monkeypatch.undo()
+        held = (await book.get(path)).json()
+        assert (await book.put(path, held | {"name": "Alice B."})).status == 201
+        return await really(db_name, batch, author)
+
+    monkeypatch.setattr(writing, "store", late)
+    await books.keep_once(OWN)
+    await books.keep_once(OWN)
+    assert (await book.get(path)).json()["may_create_databases"]
+    assert (await _sync(store.find_principal, "alice")).may_create_databases
