@@ -20,6 +20,7 @@ def texts_of(message):
     return message if isinstance(message, tuple | list) else (message,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", catalogue.LANGUAGES)
 def test_every_text_is_translated(language):
     kept = {one.id: one for one in catalogue.kept(language) if one.id}
