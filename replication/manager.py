@@ -33,6 +33,7 @@ from replication.store.links import LinkRow
 logger = logging.getLogger(__name__)
 
 _ANSWER_SECONDS = 3600
+_MOST_JOBS = 100
 
 
 def add(wish: Wish, now: float) -> int:
@@ -57,6 +58,8 @@ def ask(wish: Wish, asked: Asked, now: float) -> int:
     meant = routing.meant(wish.peer)
     if asked.wished_by:
         rights.check_wish(wish, meant)
+        if sql.read_sync(partial(jobs.count_of, wished_by=asked.wished_by)) >= _MOST_JOBS:
+            raise BadJob(f"An application has at most {_MOST_JOBS} jobs. End some of them.")
     number = sql.write_sync(partial(jobs.add, wish=wish, now=now, asked=asked))
     _link(number, wish.direction, meant, now)
     return number

@@ -7,6 +7,7 @@ here: another database of the same friend, or what the owner's own devices have.
 from __future__ import annotations
 
 from acl import gate
+from acl import store as acl_store
 from acl.authentication import Caller
 from acl.core.errors import Forbidden
 from acl.core.policy import Right
@@ -29,8 +30,15 @@ def check_wish(wish: Wish, meant: list[Meant]) -> None:
     own = {one.principal.key for one in found.other_devices()}
     if own & {one.key for one in meant}:
         raise Forbidden("The owner's own devices are in step without being asked.")
+    if kind is not Kind.HERE and not {one.key for one in meant} <= _friends():
+        raise Forbidden("Applications replicate with people that the owner of this hub knows.")
     if wish.options.create_target and kind is Kind.HERE:
         raise Forbidden("Make the database first.")
+
+
+def _friends() -> set[str]:
+    held = acl_store.list_principals()
+    return {one.key for one in held if one.kind == "friend" and not one.revoked}
 
 
 async def check(claim: Claim) -> None:

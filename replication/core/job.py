@@ -27,6 +27,7 @@ MY_DEVICES: Final = "my devices"
 LOCAL: Final = "local:"
 """What stands before the name of another database of this hub."""
 
+LARGEST_OPTIONS: Final = 1024 * 1024
 SHORTEST_PERIOD: Final = 5
 LONGEST_PERIOD: Final = 366 * 86_400
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -117,6 +118,8 @@ class Wish:
         kind_of(self.peer)
         if self.mode is Mode.PERIODIC and not SHORTEST_PERIOD <= self.every <= LONGEST_PERIOD:
             raise BadJob(f"A period has {SHORTEST_PERIOD} to {LONGEST_PERIOD} seconds.")
+        if len(self.options.text()) > LARGEST_OPTIONS:
+            raise BadJob("This is more than a job can hold. Use a selector, or a filter.")
         if not 0 <= self.lasts <= LONGEST_PERIOD:
             raise BadJob(f"A job lasts up to {LONGEST_PERIOD} seconds; without a number, for ever.")
 

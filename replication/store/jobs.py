@@ -126,6 +126,12 @@ def everything(sql: Sql) -> list[JobRow]:
     return [_row(row) for row in sql.all(f"SELECT {_COLUMNS} FROM replication_job ORDER BY id")]
 
 
+def count_of(sql: Sql, wished_by: str) -> int:
+    """Return how many jobs an application has."""
+    row = sql.one("SELECT count(*) FROM replication_job WHERE wished_by = %s", (wished_by,))
+    return 0 if row is None else int(row[0])
+
+
 def fingerprint(sql: Sql) -> tuple[object, ...]:
     """Return what is another value when a job was added, paused or removed."""
     row = sql.one(

@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.conf import settings
 
+from acl import identity
 from acl import store as acl_store
 from couchapi import wakeups
+from replication import manager
 from replication.runs import Worker
 from replication.store.jobs import JOBS
 
@@ -69,8 +72,6 @@ async def test_one_replication_is_answered_with_its_history(
 
 
 def jobs_of(db_name: str) -> list[dict[str, Any]]:
-    from replication import manager
-
     return [one for one in manager.listing(0) if one["database"] == db_name]
 
 
@@ -185,6 +186,33 @@ class TestApplications:
             by = {"source": end, "target": source}
             for asked in (to, by):
                 assert (await app.post("/_replicate", asked)).status == 403
+
+    async def test_it_asks_no_stranger_and_no_device(
+        self, app: Any, api: Any, pair: tuple[str, str]
+    ) -> None:
+        source, _ = pair
+        await self.grant(app, source, read=True, write=True)
+        friend = await sync_to_async(api.principal)(f"friend of {source}")
+        key = (await sync_to_async(acl_store.find_principal)(friend.name)).key
+        asked = {"source": source, "continuous": True}
+        for unknown in ("A" * 43, identity.load(settings.HUB_DATA).key):
+            end = f"httpkey://10.0.0.1/sha256:{unknown}/{source}"
+            assert (await app.post("/_replicate", {**asked, "target": end})).status == 403
+        asked["target"] = f"httpkey://10.0.0.1/sha256:{key}/{source}"
+        assert (await app.post("/_replicate", asked)).status == 202
+        assert (await app.post("/_replicate", {**asked, "cancel": True})).status == 200
+
+    async def test_it_has_no_more_than_a_hundred_jobs(
+        self, app: Any, pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        source, target = pair
+        for name in pair:
+            await self.grant(app, name, read=True, write=True)
+        monkeypatch.setattr(manager, "_MOST_JOBS", 1)
+        asked = {"source": source, "target": target, "continuous": True}
+        assert (await app.post("/_replicate", asked)).status == 202
+        assert (await app.post("/_replicate", {**asked, "doc_ids": ["x"]})).status == 400
+        assert (await app.post("/_replicate", {**asked, "cancel": True})).status == 200
 
     async def test_a_right_that_was_taken_away_ends_what_it_began(
         self, worker: None, app: Any, owner: Any, pair: tuple[str, str]
