@@ -41,6 +41,7 @@ class Line(NamedTuple):
     last: str
     error: str
     is_paused: bool
+    deleted_there: bool
 
 
 class PeerCard(NamedTuple):
@@ -88,11 +89,14 @@ def _line(job: Mapping[str, Any], link: Mapping[str, Any]) -> Line:
         page.ago(_when(link["last_success"])),
         link["error"] or "",
         link["state"] == "paused",
+        link["deleted_there"],
     )
 
 
 def _said(link: Mapping[str, Any]) -> str:
     behind = link["changes_behind"]
+    if link["deleted_there"]:
+        return _("Was deleted there")
     if link["state"] == "running" and behind:
         return ngettext("%(n)s change to go", "%(n)s changes to go", behind) % {"n": behind}
     said = {
@@ -123,6 +127,7 @@ def _change(request: HttpRequest) -> None:
         "pause": (manager.pause, _("Paused.")),
         "resume": (manager.resume, _("It goes on.")),
         "run": (_run, _("It begins.")),
+        "delete": (manager.delete_here, _("Deleted here, too.")),
     }
     for name, (verb, said) in verbs.items():
         number = request.POST.get(name, "")

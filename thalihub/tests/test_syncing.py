@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils import translation
 
 from acl import sql
+from couchapi.store import databases
 from replication import manager
 from replication.core.job import Direction, Mode, State, Wish
 from replication.store import jobs, links
@@ -81,6 +82,19 @@ def test_the_page_pauses_resumes_and_runs(browser, job):
         answer = browser.post(reverse("sync"), {verb: str(job)}, secure=True, follow=True)
         assert answer.status_code == 200
         assert told(job)["state"] == state
+
+
+def test_a_database_that_a_device_has_deleted_is_offered(browser, database):
+    name, key = database.strip("/"), "d" * 43
+    sql.write_sync(partial(jobs.add_mesh, db_name=name, now=time.time()))
+    (number,) = [one["id"] for one in manager.listing(0) if one["database"] == name]
+    change = partial(links.reconcile, job_id=number, direction=Direction.PUSH, now=time.time())
+    sql.write_sync(partial(change, meant=[links.Meant(key, "Phone")]))
+    ended(number, Ended(State.WAITING, time.time() + 9, result='{"deleted_there":true}'))
+    assert said(number)[0] == "Was deleted there"
+    browser.post(reverse("sync"), {"delete": str(number)}, secure=True)
+    assert sql.read_sync(partial(databases.find, name=name)) is None
+    sql.write_sync(partial(jobs.remove, number=number))
 
 
 def test_a_job_that_is_not_there_is_told(browser):
