@@ -170,8 +170,10 @@ def test_yes_to_what_is_over_is_refused_in_words(browser):
     assert "This cannot be done now" in send(browser, f"/meet/{number}/", approve="1")
 
 
-def test_a_pairing_that_is_not_there_is_not_found(browser):
-    assert browser.get("/meet/999999999/", secure=True).status_code == 404
+@pytest.mark.parametrize("number", ["999999999", "9" * 40, "0"])
+def test_what_is_not_there_is_not_found(browser, number):
+    for path in ("meet", "people"):
+        assert browser.get(f"/{path}/{number}/", secure=True).status_code == 404
 
 
 def test_a_group_of_somebody_unknown_is_refused_in_words(browser):
