@@ -16,7 +16,7 @@ from asgiref.sync import sync_to_async
 
 from acl import sql
 from discovery.core.errors import UnreachableError, WrongKeyError
-from replication import manager, routing
+from replication import manager, routing, watching
 from replication.core import schedule
 from replication.core.errors import BadJob, NotAllowed, Retryable
 from replication.core.job import Direction, Mode, State, Wish
@@ -24,7 +24,7 @@ from replication.mesh import Sharing, sharing
 from replication.routing import Way
 from replication.runs import Worker
 from replication.store import jobs, links
-from replication.store.links import LinkRow, Meant
+from replication.store.links import Ended, LinkRow, Meant
 
 _numbers = itertools.count(1)
 
@@ -248,3 +248,71 @@ class TestMesh:
         assert (await owner.get(f"/{here}")).status == 200
         await sync_to_async(manager.delete_here)(number)
         assert (await owner.get(f"/{here}")).status == 404
+
+
+class TestServers:
+    """CouchDB and the like, by URL."""
+
+    @pytest.fixture
+    def server(self, owner_http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> str:
+        """Lets connections to a server come to this process; its address."""
+
+        real = httpx.AsyncClient
+
+        def client(**options: Any) -> httpx.AsyncClient:
+            return real(**options, transport=owner_http._transport)
+
+        monkeypatch.setattr(routing.httpx, "AsyncClient", client)
+        return "http://127.0.0.1:5984"
+
+    async def add(self, url: str, here: str, mode: Mode = Mode.ONCE) -> tuple[int, Any]:
+        wish = Wish(here.strip("/"), url, Direction.PULL, mode)
+        number = await sync_to_async(manager.ask)(wish, jobs.Asked(), time.time())
+        return number, await sql.scan(partial(links.of_job, job_id=number))
+
+    async def test_a_server_is_pulled_from_by_its_url(
+        self, server: str, owner: Any, pair: tuple[str, str]
+    ) -> None:
+        here, there = pair
+        number, (link,) = await self.add(f"{server}{there}/", here)
+        assert (link.key, link.name) == ("", f"{server}{there}/")
+        worker = Worker()
+        await worker.look()
+        async with asyncio.timeout(30):
+            while not await has(owner, f"{here}/of-{there[1:]}"):
+                await asyncio.sleep(0.01)
+        await worker.end()
+        await sql.write(partial(jobs.remove, number=number))
+
+    async def test_a_change_at_a_server_wakes_its_pull(
+        self, server: str, owner: Any, pair: tuple[str, str]
+    ) -> None:
+        here, there = pair
+        url = f"{server}{there}"
+        number, (link,) = await self.add(url, here, Mode.CONTINUOUS)
+        watching_it = asyncio.create_task(watching.watch_server(link.id, url))
+        try:
+            for turn in range(2):
+                await self._rest(link.id, number)
+                await owner.put(f"{there}/{turn}", {})
+                async with asyncio.timeout(30):
+                    while (await self._link(number)).due_at > time.time():
+                        await asyncio.sleep(0.01)
+        finally:
+            watching_it.cancel()
+            await asyncio.wait({watching_it})
+            await sql.write(partial(jobs.remove, number=number))
+
+    async def _link(self, number: int) -> LinkRow:
+        (one,) = await sql.scan(partial(links.of_job, job_id=number))
+        return one
+
+    async def _rest(self, link: int, number: int) -> None:
+        """Let the link rest after it was woken once: the feed looks for what it has missed."""
+        async with asyncio.timeout(30):
+            while (await self._link(number)).due_at > time.time():
+                await asyncio.sleep(0.01)
+        claims = await sql.write(partial(links.claim, owner="w", now=time.time(), at_once=1000))
+        (claim,) = [one for one in claims if one.id == link]
+        ended = Ended(State.WAITING, time.time() + 3600)
+        await sql.write(partial(links.finish, claim=claim, ended=ended, now=time.time()))
