@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from thalihub.tests.hubprocess import HubProcess, eventually
+from thalihub.tests.test_redis import RedisServer
 
 pytestmark = pytest.mark.slow
 
@@ -178,3 +179,23 @@ def test_a_killed_worker_loses_nothing(ada: HubProcess, bob: HubProcess) -> None
 def count(hub: HubProcess, db_name: str) -> int:
     with hub.client(hub.owner) as owner:
         return int(owner.get(f"/{db_name}").json()["doc_count"])
+
+
+@pytest.mark.requires_redis
+def test_redis_carries_the_wake_ups_where_there_is_one(ada: HubProcess, tmp_path: Path) -> None:
+    redis = RedisServer(tmp_path)
+    redis.start()
+    try:
+        with HubProcess(tmp_path / "bob", REDIS_URL=redis.url) as bob:
+            know(ada, "bob", bob)
+            ada.manage("database", "create", "notes")
+            ada.manage("grant", "add", "notes", "read", "bob")
+            add(bob, "notes", url_of(ada, "notes"), "--pull", "--continuous")
+            for docid in ("one", "two"):
+                with ada.client(ada.owner) as owner:
+                    owner.put(f"/notes/{docid}", json={})
+                path = f"/notes/{docid}"
+                eventually(lambda path=path: has(bob, path), what=f"{path} has come")
+            assert not [*(bob.data / "queue" / "messages").glob("*")]
+    finally:
+        redis.stop()
