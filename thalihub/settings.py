@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from thalihub import env
 from thalihub.keyfile import secret_key
 
@@ -100,6 +102,9 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 LOGIN_URL = "admin:login"
+# A browser gives cookies to every port of a machine: two hubs there need names of their own.
+_OWN = hashlib.sha256(SECRET_KEY.encode()).hexdigest()[:8]
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = f"hub_session_{_OWN}", f"hub_csrf_{_OWN}"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True

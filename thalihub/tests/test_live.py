@@ -7,6 +7,7 @@ import datetime
 import pytest
 from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.test import Client
@@ -29,14 +30,14 @@ def cookie(api, monkeypatch):
     owner = User.objects.create_superuser("live")
     client = Client(headers={"host": "hub"})
     client.force_login(owner, backend="django.contrib.auth.backends.ModelBackend")
-    yield client.cookies["sessionid"].value
+    yield client.cookies[settings.SESSION_COOKIE_NAME].value
     owner.delete()
 
 
 def socket(path, cookie="", origin=b"https://hub", language=b"en"):
     headers = [(b"host", HOST), (b"origin", origin), (b"accept-language", language)]
     if cookie:
-        headers.append((b"cookie", f"sessionid={cookie}".encode()))
+        headers.append((b"cookie", f"{settings.SESSION_COOKIE_NAME}={cookie}".encode()))
     return WebsocketCommunicator(pages_application, path, headers=headers)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,6 +100,30 @@ def _identity_is_in(file: Path, hub: HubProcess, folder: Path) -> None:
     other = HubProcess(folder / "other")
     other.manage("identity", "import", str(file), HUB_PASSPHRASE=PASSPHRASE)
     assert hub.status["key"] in other.manage("identity", "show", "--json")
+
+
+def test_an_identity_is_taken_back_on_the_page_of_another_hub(
+    page: Page, hub: HubProcess, tmp_path: Path
+) -> None:
+    file = tmp_path / "recovery.pem"
+    hub.manage("identity", "export", str(file), HUB_PASSPHRASE=PASSPHRASE)
+    with HubProcess(tmp_path / "other") as other:
+        assert other.status["key"] != hub.status["key"]
+        page.goto((other.data / "setup-link.txt").read_text().strip())
+        page.click("summary")
+        page.set_input_files("#id_file", file)
+        page.fill("#id_secret", PASSPHRASE)
+        page.click("button[name=restore]")
+        page.wait_for_selector("text=Your identity is back")
+        assert json.loads((other.data / "hub.json").read_text())["key"] == hub.status["key"]
+        with other.client(other.owner) as owner:
+            assert owner.get("/_all_dbs").status_code == 200
+        for field, value in FILLED.items():
+            page.fill(f"#id_{field}", value)
+        page.click("text=This hub is mine")
+        page.wait_for_url("**/admin/setup/recovery/")
+        other.restart()
+        assert other.status["key"] == hub.status["key"]
 
 
 def test_every_page_behind_the_login_can_be_used_by_everybody(page: Page, hub: HubProcess) -> None:
