@@ -20,6 +20,7 @@ from typing import Any
 
 import httpx
 import orjson
+from asgiref.sync import sync_to_async
 
 from acl import sql
 from acl.core.errors import HubError
@@ -32,7 +33,7 @@ from replication.core.job import Direction, Kind, Mode, State
 from replication.mesh import Sharing, sharing
 from replication.peers import LocalPeer, Peer
 from replication.replicator import Result, replicate
-from replication.store import links
+from replication.store import connection, links
 from replication.store.links import Claim, Counts, Ended
 
 logger = logging.getLogger(__name__)
@@ -99,6 +100,7 @@ async def _ended(claim: Claim) -> Ended:
         return Ended(State.PENDING, time.time(), claim.failures, counts=notes.counts())
     except Exception:  # The outermost line of a run: the others go on.
         logger.exception("%s of %s with %s failed.", claim.direction, claim.db_name, claim.name)
+        await sync_to_async(connection.renew)()
         return _failed(claim, HubError(), notes.counts())
     if isinstance(result, Sharing):
         return _left_alone(result)

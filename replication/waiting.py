@@ -23,7 +23,7 @@ from couchapi.store import databases
 from couchapi.wakeups import ANY_DATABASE
 from replication import documents, manager, watching
 from replication.core.job import Priority
-from replication.store import jobs, links
+from replication.store import connection, jobs, links
 from replication.tasks import look
 
 logger = logging.getLogger(__name__)
@@ -44,6 +44,7 @@ async def keep() -> None:
                 await waiting.go_on()
             except Exception:  # The outermost line of a process that has other work too.
                 logger.exception("Waiting for changes has failed; trying again.")
+                await sync_to_async(connection.renew)()
                 await asyncio.sleep(_AFTER_FAILURE_SECONDS)
     finally:
         await waiting.end()
@@ -60,7 +61,9 @@ class _Waiting:
     async def go_on(self) -> None:
         """Look whenever something was written, and again after a while."""
         self._last_event = await sql.point(databases.last_event)
-        self._world = None
+        # What was written before, nobody has seen.
+        await sql.write(partial(links.wake_pushes, now=time.time()))
+        self._world = self._documents = None
         woken = True
         with wakeups.listening(ANY_DATABASE) as waiter:
             while True:
@@ -124,8 +127,8 @@ class _Waiting:
             await asyncio.wait(feeds)
 
 
-def _jobs_and_databases(connection: sql.Sql) -> object:
-    return jobs.fingerprint(connection), frozenset(databases.shared_names(connection))
+def _jobs_and_databases(one: sql.Sql) -> object:
+    return jobs.fingerprint(one), frozenset(databases.shared_names(one))
 
 
 async def _rest() -> float:

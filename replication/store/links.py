@@ -213,6 +213,17 @@ def wake_peer(sql: Sql, key: str, now: float) -> int:
     return int(changed.rowcount)
 
 
+def wake_pushes(sql: Sql, now: float) -> int:
+    """Make all continuous pushes due: something may have been written unseen."""
+    changed = sql.execute(
+        "UPDATE replication_link SET due_at = %s WHERE direction = 'push' AND due_at > %s"
+        " AND state = 'waiting'"
+        " AND job_id IN (SELECT id FROM replication_job WHERE mode = 'continuous')",
+        (now, now),
+    )
+    return int(changed.rowcount)
+
+
 def wake_link(sql: Sql, number: int, now: float) -> int:
     """Make one link due."""
     return _wake(sql, now, " AND id = %s", (number,))

@@ -202,6 +202,16 @@ def test_a_device_has_time_to_fetch_before_it_is_sent_to(tables: None) -> None:
     sql.write_sync(partial(jobs.remove, number=job.id))
 
 
+def test_pushes_look_for_what_was_written_unseen(keep: Callable[..., Kept]) -> None:
+    pull, push, failed = keep(), keep(Direction.PUSH), keep(Direction.PUSH)
+    for job, state in ((pull, State.WAITING), (push, State.WAITING), (failed, State.CRASHING)):
+        claim = job.claim("worker")
+        assert claim is not None
+        job.finish(claim, Ended(state, NOW + 3600, error="No." if job is failed else ""))
+    assert wake(links.wake_pushes, now=NOW + 1) == 1
+    assert push.link.due_at == NOW + 1
+
+
 def test_what_failed_waits_its_time_unless_the_peer_is_back(keep: Callable[..., Kept]) -> None:
     job = keep()
     claim = job.claim("worker")
