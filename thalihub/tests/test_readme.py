@@ -71,8 +71,8 @@ def test_two_hubs_do_what_the_readme_says(tmp_path: Path) -> None:
     markdown = (SOURCE / "README.md").read_text()
     with HubProcess(tmp_path) as hub, HubProcess(tmp_path / "beside") as second:
         (tmp_path / "second").symlink_to(second.data)
-        begin = example(markdown).split("\n\n")[0]  # Curl as the owner.
-        script = f"{begin}\n{example(markdown, second=True)}"
+        # As it is read: one after the other, on the same hub.
+        script = example(markdown) + example(markdown, second=True)
         ported = _at_port(_at_port(script, 6984, hub), 7984, second)
         printed = _run_beside(hub, ported)
     assert promises(script).search(printed), printed
