@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from acl import gate
 from acl import store as acl_store
-from acl.authentication import Caller
+from acl.authentication import OWNERS, Caller
 from acl.core.errors import Forbidden
 from acl.core.policy import Right
+from acl.snapshot import current
 from discovery import store as found
 from replication.core import job as words
 from replication.core.job import Direction, Kind, Wish
@@ -39,6 +40,14 @@ def check_wish(wish: Wish, meant: list[Meant]) -> None:
 def _friends() -> set[str]:
     held = acl_store.list_principals()
     return {one.key for one in held if one.kind == "friend" and not one.revoked}
+
+
+async def is_own(claim: Claim) -> bool:
+    """Tell whether the far end is a hub of the owner, or this one."""
+    if words.kind_of(claim.peer) is Kind.HERE:
+        return True
+    known = (await current()).principals.get(claim.key)
+    return known is not None and known[2] in OWNERS
 
 
 async def check(claim: Claim) -> None:

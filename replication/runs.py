@@ -161,7 +161,7 @@ async def _replicated(claim: Claim, notes: _Notes) -> Result | Sharing:
 
 
 async def _between(claim: Claim, far: Peer, notes: _Notes) -> Result:
-    near = LocalPeer(claim.db_name)
+    near = LocalPeer(claim.db_name, own_clocks=await rights.is_own(claim))
     return await replicate(
         *((far, near) if claim.direction == Direction.PULL else (near, far)),
         words.read_options(claim.options),

@@ -37,6 +37,8 @@ class Author(NamedTuple):
     """Which documents it may read, where that is not all."""
     groups: Sequence[str] = ()
     """Names of the groups it is in."""
+    own_clocks: bool = True
+    """Whether what it brings was dated by hubs of the owner, where it is the owner (rule R9)."""
     is_client: bool = False
     """Whether it delivers its own fresh edits, and not what it gathered elsewhere (rule R7)."""
 
@@ -177,7 +179,7 @@ class _Batch:
             now_ms=now_ms,
             lww=database.conflict_policy == "lww",
             revs_limit=database.revs_limit,
-            from_owner=author.is_owner,
+            from_owner=author.is_owner and author.own_clocks,
             recent_client=author.is_client,
         )
 

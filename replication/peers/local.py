@@ -46,9 +46,11 @@ _STUBS = Form()
 class LocalPeer:
     """A database of this hub, as its owner sees it."""
 
-    def __init__(self, db_name: str) -> None:
+    def __init__(self, db_name: str, *, own_clocks: bool = True) -> None:
+        """`own_clocks`: what comes was dated by the owner's own hubs (design/conflicts.md, R9)."""
         self.name = f"local:{db_name}"
         self._db_name = db_name
+        self._author = OURSELVES._replace(own_clocks=own_clocks)
 
     async def exists(self) -> bool:
         """Tell whether there is such a database."""
@@ -199,7 +201,7 @@ class LocalPeer:
         if not batch:
             return refused
         async with _translated():
-            written = await writing.store(self._db_name, batch, OURSELVES)
+            written = await writing.store(self._db_name, batch, self._author)
         return refused + [
             _failure(docid, result) for docid, result in written if isinstance(result, HubError)
         ]
@@ -214,7 +216,7 @@ class LocalPeer:
             async with uploads.adopting(list(uploaded.values())):
                 parts = docjson.split(document, docid)
                 one = write_of(parts, docid, parts.rev, False, uploaded)
-                ((_, result),) = await writing.store(self._db_name, [one], OURSELVES)
+                ((_, result),) = await writing.store(self._db_name, [one], self._author)
         except (MissingStub, StorageFull, DatabaseMissing):
             raise
         except HubError as error:

@@ -15,11 +15,14 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from acl import sql
+from acl import store as acl_store
+from couchapi.core import revid
 from discovery.core.errors import UnreachableError, WrongKeyError
 from replication import manager, routing, watching
 from replication.core import schedule
 from replication.core.errors import BadJob, NotAllowed, Retryable
 from replication.core.job import Direction, Mode, State, Wish
+from replication.core.options import Options
 from replication.mesh import Sharing, sharing
 from replication.routing import Way
 from replication.runs import Worker
@@ -48,10 +51,13 @@ class Bench:
         self, here: str, there: str, direction: Direction = Direction.PULL, **more: Any
     ) -> int:
         mesh = more.pop("mesh", False)
+        key = more.pop("key", f"{next(_numbers):043d}")
+        if more.pop("winning", False):
+            more["options"] = Options(winning_revs_only=True)
         wish = Wish(here.strip("/"), "peer", direction, there=there.strip("/"), **more)
         now = time.time()
         number = await sql.write(partial(jobs.add, wish=wish, now=now, mesh=mesh))
-        meant = [Meant(f"{next(_numbers):043d}", "peer")]
+        meant = [Meant(key, "peer")]
         await sql.write(
             partial(links.reconcile, job_id=number, direction=direction, meant=meant, now=now)
         )
@@ -120,6 +126,28 @@ async def test_a_push_runs_and_waits_for_more(
     assert await sql.write(woken) == 1
     link = await bench.run(number)
     assert (link.state, link.docs_written) == (State.WAITING, 2)
+
+
+async def test_only_the_owners_hubs_may_be_days_ahead(
+    bench: Bench, api: Any, owner: Any, pair: tuple[str, str]
+) -> None:
+    here, there = pair
+    far = int(time.time() * 1000) + 3 * 86_400_000
+    rev = str(revid.mint(revid.parse("1-" + "a" * 32), False, b"{}", [], far))
+    digests = [one.partition("-")[2] for one in (rev, "1-" + "a" * 32)]
+    doc = {"_id": "late", "_rev": rev, "_revisions": {"start": 2, "ids": digests}}
+    await owner.post(f"{there}/_bulk_docs", {"docs": [doc], "new_edits": False})
+    link = await bench.run(await bench.add(here, there))
+    assert (link.state, link.docs_written, link.doc_write_failures) == (State.COMPLETED, 1, 1)
+    assert not await has(owner, f"{here}/late")
+    device = await sync_to_async(api.principal)(kind="device")
+    number = await bench.add(here, there, key=await key_of(device.name), winning=True)
+    assert (await bench.run(number)).doc_write_failures == 0
+    assert await has(owner, f"{here}/late")
+
+
+async def key_of(name: str) -> str:
+    return (await sync_to_async(acl_store.find_principal)(name)).key
 
 
 async def test_a_periodic_job_has_its_time(bench: Bench, pair: tuple[str, str]) -> None:
