@@ -155,7 +155,8 @@ PASSPHRASE = "four words and one more"
 
 @pytest.fixture
 def earlier():
-    """The key of an earlier hub, and its recovery file."""
+    """The key of an earlier hub, and its recovery file; this hub is new, and knows nobody."""
+    Principal.objects.all().delete()
     key = ec.generate_private_key(ec.SECP256R1())
     file = recovery.encrypted(key, PASSPHRASE, salt=b"s" * 16, iv=b"i" * 16)
     return certs.public_key_hash(key.public_key()), file
@@ -190,6 +191,7 @@ def test_the_same_identity_is_taken_back_without_harm(browser, link, earlier, tm
     assert identity.load(tmp_path).key == key
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "passphrase"),
     [(bytes, "another passphrase"), (lambda file: b"no file", PASSPHRASE),
@@ -205,6 +207,7 @@ def test_a_file_that_is_not_right_changes_nothing(
     assert identity.load(tmp_path) == ours
 
 
+@pytest.mark.slow
 def test_nobody_takes_an_identity_back_without_the_link(browser, link, earlier, tmp_path):
     ours = identity.ensure(tmp_path, NOW)
     answer = browser.post("/setup/another/", {"restore": "1"}, secure=True)
