@@ -101,6 +101,12 @@ class Document(models.Model):
             models.Index(
                 fields=["due"], condition=models.Q(due__isnull=False), name="document_by_due"
             ),
+            # The few of which several versions have met, for the page that shows them.
+            models.Index(
+                fields=["database", "seq"],
+                condition=models.Q(leaf_count__gt=1),
+                name="document_by_meeting",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -98,8 +98,17 @@ def resolve(
 
 def next_ms(tree: RevTree, now_ms: int) -> int:
     """Return the milliseconds to mint with: later than all that this document has seen (R2)."""
-    newest = max((_clock(tree, chain.tip) for chain in tree.chains), default=0)
+    newest = max((clock_of(tree, chain.tip) for chain in tree.chains), default=0)
     return possible_ms(max(now_ms, newest + 1))
+
+
+def clock_of(tree: RevTree, rev: RevId) -> int:
+    """Return T: when this was written, in Unix milliseconds; 0 where nobody knows (R3)."""
+    stamp = stamp_of(rev)
+    if stamp is not None:
+        return stamp
+    # A prune or a revive, or an edit by a client: its ancestors say when.
+    return next((ms for ms in map(stamp_of, revtree.ancestry(tree, rev)[1:]) if ms is not None), 0)
 
 
 def possible_ms(ms: int) -> int:
@@ -165,14 +174,6 @@ def _is_settled(tree: RevTree) -> bool:
 def _named(act: str, rev: RevId) -> str:
     text = f"{act}\0{rev}".encode()
     return _MARK + sha256(_LABEL + b"\0" + text).digest()[:10].hex()
-
-
-def _clock(tree: RevTree, tip: RevId) -> int:
-    stamp = stamp_of(tip)
-    if stamp is not None:
-        return stamp
-    # A prune or a revive, or an edit by a client: its ancestors say when.
-    return next((ms for ms in map(stamp_of, revtree.ancestry(tree, tip)[1:]) if ms is not None), 0)
 
 
 def _tip(tree: RevTree, chain: Chain) -> _Tip:
