@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -18,11 +19,12 @@ from acl.core.errors import HubError
 from acl.core.keys import key_text
 from acl.core.policy import ADDRESSBOOK
 from acl.models import Principal
-from couchapi.store import databases
+from couchapi.store import databases, meetings
 from couchapi.store.databases import DatabaseRow
 from discovery import store as discovery
 from discovery.core.pairing import State
 from discovery.store import DeviceLine
+from replication import manager
 from replication.books.names import INBOX, ME
 from thalihub import store
 
@@ -47,6 +49,16 @@ class Shared(NamedTuple):
     holders: str
 
 
+class InStep(NamedTuple):
+    """How many ways there are on which databases are kept in step, and how they are."""
+
+    ways: int
+    failing: int
+    """Databases."""
+    behind: int
+    """Changes."""
+
+
 @dataclass(frozen=True)
 class Overview:
     """How the hub is now."""
@@ -58,6 +70,8 @@ class Overview:
     shared: Sequence[Shared]
     database_count: int
     size: int
+    in_step: InStep
+    met: int
     warnings: Sequence[Notice]
     api: str
     key_text: str
@@ -71,6 +85,7 @@ def now() -> Overview:
     kinds = [one.kind for one in known]
     friends = [one for one in known if one.kind == Principal.Kind.FRIEND]
     size = sum(row.body_size for row in rows)
+    in_step = _in_step()
     return Overview(
         friends=friends[:_MOST_LISTED],
         friend_count=len(friends),
@@ -79,7 +94,9 @@ def now() -> Overview:
         shared=_shared([row for row in rows if row.name not in _OF_THE_HUB][:_MOST_LISTED]),
         database_count=len(rows),
         size=size,
-        warnings=_warnings(size),
+        in_step=in_step,
+        met=sum(sql.read_sync(meetings.counts).values()),
+        warnings=_warnings(size) + _failing(in_step),
         api=_api(),
         key_text=_key_text(),
     )
@@ -122,6 +139,26 @@ def _warnings(size: int) -> list[Notice]:
             )
         )
     return _requests() + _alarms() + found + _revoked()
+
+
+def _in_step() -> InStep:
+    ways = [(job, link) for job in manager.listing(time.time()) for link in job["links"]]
+    return InStep(
+        len(ways),
+        len({job["database"] for job, way in ways if way["error"]}),
+        sum(way["changes_behind"] or 0 for _job, way in ways),
+    )
+
+
+def _failing(in_step: InStep) -> list[Notice]:
+    if not in_step.failing:
+        return []
+    text = ngettext(
+        "%(n)s database could not be brought in step.",
+        "%(n)s databases could not be brought in step.",
+        in_step.failing,
+    ) % {"n": in_step.failing}
+    return [Notice(text, reverse("sync"), _("Look why"))]
 
 
 def _requests() -> list[Notice]:

@@ -10,6 +10,7 @@ from django.views.i18n import set_language
 
 from thalihub import (
     applicationpages,
+    conflicts,
     contacts,
     devices,
     groups,
@@ -47,6 +48,9 @@ urlpatterns = [
     path("devices/", devices.devices, name="devices"),
     path("sync/", syncing.sync, name="sync"),
     path("sync/status.json", syncing.status, name="sync-status"),
+    path("admin/status.json", syncing.status, name="status"),
+    path("conflicts/", conflicts.conflicts, name="conflicts"),
+    path("conflicts/document/", conflicts.conflict, name="conflict"),
     path("apps/", applicationpages.applications_page, name="applications"),
     path("apps/connect", applicationpages.connect, name="connect"),
     path("admin/sharing/", sharing.page, name="sharing"),

@@ -97,6 +97,51 @@ def test_a_database_that_a_device_has_deleted_is_offered(browser, database):
     sql.write_sync(partial(jobs.remove, number=number))
 
 
+def asked_for(database, **more):
+    """Return what the form sends."""
+    usual = {"add": "1", "peer": "my devices", "direction": "both", "mode": "continuous"}
+    return {"database": database, **usual, **more}
+
+
+def test_the_form_begins_a_job_and_the_page_removes_it(api, browser, database, new_name):
+    friend, name = api.principal(new_name()).name, database.strip("/")
+    form = asked_for(name, peer=friend, direction="push", mode="periodic", minutes="5")
+    said = browser.post(reverse("sync"), form, secure=True, follow=True).content.decode()
+    assert "It begins." in said
+    (job,) = [one for one in manager.listing(time.time()) if one["database"] == name]
+    assert (job["peer"], job["direction"], job["mode"]) == (friend, "push", "periodic")
+    assert job["every"] == 300
+    browser.post(reverse("sync"), {"remove": str(job["id"])}, secure=True)
+    assert name not in [one["database"] for one in manager.listing(time.time())]
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"peer": "nobody that is known"}, "Select a valid choice"),
+        ({"database": "No Name"}, "Name:"),
+        ({"mode": "periodic", "minutes": "0"}, "greater than or equal to 1"),
+        ({"direction": "push"}, "There is no database"),
+    ],
+    ids=["peer", "name", "period", "missing"],
+)
+def test_a_form_that_cannot_be_meant_says_why_and_begins_nothing(browser, new_name, more, why):
+    before = len(manager.listing(time.time()))
+    answer = browser.post(reverse("sync"), asked_for(new_name()) | more, secure=True)
+    assert answer.status_code == 200
+    assert why in answer.content.decode()
+    assert len(manager.listing(time.time())) == before
+
+
+def test_what_the_hub_does_by_itself_is_not_removed_by_hand(browser, database):
+    sql.write_sync(partial(jobs.add_mesh, db_name=database.strip("/"), now=time.time()))
+    listed = manager.listing(0)
+    (number,) = [one["id"] for one in listed if one["database"] == database.strip("/")]
+    answer = browser.post(reverse("sync"), {"remove": str(number)}, secure=True, follow=True)
+    assert "The hub made this job itself" in answer.content.decode()
+    sql.write_sync(partial(jobs.remove, number=number))
+
+
 def test_a_job_that_is_not_there_is_told(browser):
     answer = browser.post(reverse("sync"), {"run": "999999999"}, secure=True, follow=True)
     assert "There is no such job" in answer.content.decode()
@@ -106,6 +151,7 @@ def test_a_job_that_is_not_there_is_told(browser):
 def test_the_numbers_are_there_for_programs(browser, job):
     answer = browser.get(reverse("sync-status"), secure=True)
     assert job in [one["id"] for one in answer.json()["jobs"]]
+    assert answer.json() == browser.get("/admin/status.json", secure=True).json()
 
 
 def test_nobody_else_sees_them(api):

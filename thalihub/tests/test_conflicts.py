@@ -1,0 +1,177 @@
+"""The pages of versions that met: what they say of them, and what becomes of the choice."""
+
+from __future__ import annotations
+
+from functools import partial
+from urllib.parse import urlencode
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from acl import sql
+from couchapi.core import lww, revid
+from couchapi.store import maintenance
+
+
+@pytest.fixture
+def browser(api):
+    """The owner's browser, logged in."""
+    owner = User.objects.create_superuser("deciding")
+    client = Client(headers={"host": "hub"})
+    client.force_login(owner, backend="django.contrib.auth.backends.ModelBackend")
+    yield client
+    owner.delete()
+
+
+def minted(parent, ms, deleted=False):
+    return revid.mint(parent, deleted, b"{}", (), ms)
+
+
+ROOT = minted(None, 1_750_000_000_000)
+OLD = minted(ROOT, 1_750_000_001_000)
+NEW = minted(ROOT, 1_750_000_002_000)
+
+
+async def arrive(owner, database, path, **members):
+    """Bring a revision with its history, as another hub does."""
+    revisions = {"start": path[0].pos, "ids": [one.hash for one in path]}
+    document = {"_id": "apple pie", "_revisions": revisions, "_rev": str(path[0]), **members}
+    sent = {"docs": [document], "new_edits": False}
+    answer = await owner.post(f"{database}/_bulk_docs", sent)
+    assert (answer.status, answer.json()) == (201, [])
+
+
+async def meet(owner, database):
+    await arrive(owner, database, (NEW, ROOT), eggs=3, sugar="much")
+    await arrive(owner, database, (OLD, ROOT), eggs=2, sugar="much")
+
+
+def asked(database, docid="apple pie"):
+    query = {"database": database.strip("/"), "document": docid}
+    return f"{reverse('conflict')}?{urlencode(query)}"
+
+
+async def shown(browser, url):
+    """Return what a page says, in one line."""
+    answer = await sync_to_async(browser.get)(url, secure=True)
+    assert answer.status_code == 200
+    return " ".join(answer.content.decode().split())
+
+
+async def choose(browser, url, **form):
+    answer = await sync_to_async(browser.post)(url, form, secure=True, follow=True)
+    return " ".join(answer.content.decode().split())
+
+
+async def test_the_list_names_the_document(browser, owner, database):
+    await meet(owner, database)
+    await owner.put(f"{database}/alone", {})
+    said = await shown(browser, f"{reverse('conflicts')}?database={database.strip('/')}")
+    assert ">apple pie</a>" in said
+    assert "1 other version" in said
+    assert "Decided" in said
+    assert ">alone</a>" not in said
+    nothing = await shown(
+        browser, f"{reverse('conflicts')}?database={database.strip('/')}&before=1"
+    )
+    assert "There are no more." in nothing
+
+
+async def test_both_versions_stand_side_by_side_and_the_newer_won(browser, owner, database):
+    await meet(owner, database)
+    said = await shown(browser, asked(database))
+    assert "The last writer wins: what is shown was written later." in said
+    assert "</span>&quot;eggs&quot;: 3</mark>" in said
+    assert "</span>&quot;eggs&quot;: 2</mark>" in said
+    assert said.count("<li>&quot;sugar&quot;: &quot;much&quot;</li>") == 2
+
+
+async def test_the_other_one_is_kept(browser, owner, database):
+    await meet(owner, database)
+    closed = lww.prune_of(OLD)
+    said = await choose(browser, asked(database), base=str(NEW), keep=str(closed))
+    assert "Done." in said
+    assert "Both say the same." in said
+    kept = (await owner.get(f"{database}/apple pie", conflicts="true")).json()
+    assert (kept["eggs"], kept["_rev"][:2], "_conflicts" in kept) == (2, "3-", False)
+
+
+async def test_attachments_are_kept_with_it(browser, owner, database):
+    await arrive(owner, database, (NEW, ROOT), eggs=3)
+    picture = {"content_type": "text/plain", "data": "aGVsbG8="}
+    await arrive(owner, database, (OLD, ROOT), _attachments={"a.txt": picture})
+    assert "a.txt" in await shown(browser, asked(database))
+    form = {"base": str(NEW), "keep": str(lww.prune_of(OLD))}
+    assert "Done." in await choose(browser, asked(database), **form)
+    assert (await owner.get(f"{database}/apple pie/a.txt")).body == b"hello"
+
+
+async def test_who_has_seen_an_older_state_looks_again(browser, owner, database):
+    await meet(owner, database)
+    changed = await owner.put(f"{database}/apple pie", {"_rev": str(NEW), "eggs": 4})
+    assert changed.status == 201
+    form = {"base": str(NEW), "keep": str(lww.prune_of(OLD))}
+    assert "has changed in the meantime" in await choose(browser, asked(database), **form)
+    assert (await owner.get(f"{database}/apple pie")).json()["eggs"] == 4
+
+
+@pytest.mark.parametrize("form", [{}, {"base": "x", "keep": "y"}, {"base": str(NEW)}])
+async def test_a_form_that_says_nothing_changes_nothing(browser, owner, database, form):
+    await meet(owner, database)
+    await choose(browser, asked(database), **form)
+    assert (await owner.get(f"{database}/apple pie")).json()["_rev"] == str(NEW)
+
+
+@pytest.mark.parametrize("keeps_shown", [True, False], ids=["shown", "other"])
+async def test_couchdbs_conflicts_are_decided(browser, owner, couch_database, keeps_shown):
+    await meet(owner, couch_database)
+    shown_rev, other_rev = sorted((NEW, OLD), reverse=True)
+    said = await shown(browser, asked(couch_database))
+    assert "This database keeps both until somebody decides." in said
+    assert "Keep what is shown" in said
+    keep = shown_rev if keeps_shown else other_rev
+    form = {"base": str(shown_rev), "keep": str(keep)}
+    assert "Done." in await choose(browser, asked(couch_database), **form)
+    kept = (await owner.get(f"{couch_database}/apple pie", conflicts="true")).json()
+    assert "_conflicts" not in kept
+    assert kept["eggs"] == (3 if keep == NEW else 2)
+
+
+async def test_a_version_that_is_no_longer_kept_is_told(browser, owner, couch_database):
+    await meet(owner, couch_database)
+    await owner.delete(f"{couch_database}/apple pie", rev=str(OLD))
+    assert "This version was deleted" in await shown(browser, asked(couch_database))
+    compact = partial(maintenance.compact_slice, db_name=couch_database.strip("/"), after="")
+    await sql.write(compact)
+    assert "What this version said is no longer kept." in await shown(
+        browser, asked(couch_database)
+    )
+
+
+async def test_a_deletion_that_lost_can_be_done_after_all(browser, owner, database):
+    gone = minted(ROOT, 1_750_000_001_500, deleted=True)
+    await arrive(owner, database, (NEW, ROOT), eggs=3)
+    await arrive(owner, database, (gone, ROOT), _deleted=True)
+    assert "The other version is a deletion." in await shown(browser, asked(database))
+    await choose(browser, asked(database), base=str(NEW), keep=str(gone))
+    assert (await owner.get(f"{database}/apple pie")).status == 404
+
+
+async def test_what_is_not_there_is_not_found(browser, owner, database):
+    for url in (asked(database), asked("/nowhere"), reverse("conflict")):
+        assert (await sync_to_async(browser.get)(url, secure=True)).status_code == 404
+
+
+async def test_it_speaks_german(browser, owner, database):
+    await meet(owner, database)
+    browser.defaults["HTTP_ACCEPT_LANGUAGE"] = "de"
+    assert "Wer zuletzt geschrieben hat, gewinnt" in await shown(browser, asked(database))
+
+
+def test_nobody_else_sees_them(api):
+    stranger = Client(headers={"host": "hub"})
+    for name in ("conflicts", "conflict", "status"):
+        assert stranger.get(reverse(name), secure=True).status_code == 302
