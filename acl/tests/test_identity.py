@@ -101,6 +101,7 @@ def test_an_identity_key_that_was_lost_is_never_made_anew(tmp_path: Path) -> Non
     assert (tmp_path / "identity.crt").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_lost_identity_key_comes_back_from_its_recovery_file_only(tmp_path: Path) -> None:
     ours = identity.ensure(tmp_path / "one", NOW)
     saved = identity.export(tmp_path / "one", PASSPHRASE)
@@ -339,6 +340,7 @@ def test_only_a_public_key_is_signed(at_home: Path, laptop: Path, spki: bytes | 
         identity.sign_device(at_home, request, NOW)
 
 
+@pytest.mark.slow
 def test_a_recovery_file_makes_an_adopted_hub_whole(at_home: Path, laptop: Path) -> None:
     identity.adopt(laptop, _given(at_home, laptop), NOW)
     pem = identity.export(at_home, PASSPHRASE)

@@ -79,6 +79,7 @@ async def test_a_local_write_wakes_the_push(
     await sql.write(partial(jobs.remove, number=number))
 
 
+@pytest.mark.slow
 async def test_a_time_that_comes_is_told(
     told: list[Priority], database: str, new_name: Callable[[], str]
 ) -> None:

@@ -29,6 +29,7 @@ def test_the_parts_are_read() -> None:
     assert (url.path, url.query, url.fragment) == ("/notes/a%2Fb", "x=1/2", "there")
 
 
+@pytest.mark.slow
 @given(hosts, ports, st.binary(min_size=1).map(keys.key_hash), paths, tails, tails)
 def test_a_url_reads_back(
     host: str, port: str, key: str, path: str, query: str | None, fragment: str | None

@@ -25,12 +25,14 @@ def _file(key: PrivateKey, passphrase: str = PASSPHRASE) -> bytes:
     return recovery.encrypted(key, passphrase, salt=bytes(16), iv=bytes(range(16)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", KEYS)
 def test_a_recovery_file_opens_with_its_passphrase(key: PrivateKey) -> None:
     opened = recovery.decrypted(_file(key), PASSPHRASE)
     assert opened.private_numbers() == key.private_numbers() if key is KEYS[0] else opened
 
 
+@pytest.mark.slow
 def test_openssl_opens_it_too() -> None:
     done = subprocess.run(
         ["openssl", "pkey", "-passin", "env:PASSPHRASE"],
@@ -43,6 +45,7 @@ def test_openssl_opens_it_too() -> None:
     assert done.stdout == plain
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("passphrase", ["", "correct horse", PASSPHRASE + " "])
 def test_another_passphrase_does_not_open_it(passphrase: str) -> None:
     with pytest.raises(KeyFormatError, match="passphrase"):

@@ -52,6 +52,7 @@ def _written(tree: Any, space: str, ascii_only: bool) -> str:
     return space + json.dumps(tree, ensure_ascii=ascii_only) + space
 
 
+@pytest.mark.slow
 @given(_TREES, _SPACES, st.booleans())
 @example([Number("1e2"), Number("-0"), Number("1.0"), Number("9" * 30)], " ", True)
 @example({"\0": "a\0b", "": Number("1E+2")}, "", True)
@@ -62,6 +63,7 @@ def test_everything_comes_back_as_it_was_sent(tree: Any, space: str, ascii_only:
     assert orjson.dumps(docjson.parse(raw)).decode() == _written(tree, "", False)
 
 
+@pytest.mark.slow
 @given(_TREES, _SPACES)
 def test_plain_values_are_what_the_standard_library_reads(tree: Any, space: str) -> None:
     raw = _written(tree, space, True).encode()
@@ -257,6 +259,7 @@ def test_splice_puts_the_document_together() -> None:
     )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text("abc", max_size=3), _TREES, max_size=5), _SPACES)
 def test_what_was_split_and_spliced_is_the_document(tree: dict[str, Any], space: str) -> None:
     sent = docjson.parse(_written({"_id": "x", **tree}, space, True).encode())

@@ -232,6 +232,7 @@ _SELECTORS = st.recursive(
 _DOCUMENTS = st.dictionaries(st.sampled_from("ab"), _VALUES, max_size=2)
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(_SELECTORS, _DOCUMENTS)
 @example({"$not": {"a": {"$elemMatch": {"$not": {"b": 1}}}}}, {"a": [{}]})
@@ -385,6 +386,7 @@ def _nested_holds(name: str, argument: Any, value: Any) -> bool:
     return any(found) if name == "$elemMatch" else bool(found) and all(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("operator", "matches"), [("$in", False), ("$nin", True), ("$all", False)])
 def test_a_long_list_meets_a_long_list_without_comparing_each_with_each(
     operator: str, matches: bool

@@ -345,6 +345,7 @@ _NAMES = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(_NAMES, st.text(max_size=8)))
 @pytest.mark.parametrize("query", [DocumentQuery, AllDocsQuery, ChangesQuery])
 def test_any_text_is_read_or_refused_in_couchdbs_form(query: Any, pairs: dict[str, str]) -> None:

@@ -144,6 +144,7 @@ def run(check: Callable[..., None], strategy: st.SearchStrategy[object], example
     holds()
 
 
+@pytest.mark.slow
 @EVERY_PROPERTY
 def test_a_property_of_histories_holds(
     check: Callable[..., None], strategy: st.SearchStrategy[object]

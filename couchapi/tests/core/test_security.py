@@ -15,6 +15,7 @@ from couchapi.core.errors import BadRequest
 names = st.lists(st.text().filter(lambda name: name != "_admin")).map(tuple)
 
 
+@pytest.mark.slow
 @given(names, names, names, names, st.dictionaries(st.text(), st.integers()))
 def test_everything_that_was_sent_is_read(
     members: tuple[str, ...],

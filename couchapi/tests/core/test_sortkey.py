@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 import icu
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -131,6 +132,7 @@ def test_the_order_of_bytes_is_the_order_of_values(left: Any, right: Any) -> Non
     assert _sign(encode(left), encode(right)) == compare(left, right)
 
 
+@pytest.mark.slow
 @given(_values, st.lists(_values, max_size=3), _values, st.lists(_values, max_size=3))
 def test_inside_arrays_the_first_difference_decides(
     left: Any, after_left: list[Any], right: Any, after_right: list[Any]
@@ -139,6 +141,7 @@ def test_inside_arrays_the_first_difference_decides(
     assert _sign(*map(encode, arrays)) == compare(*arrays)
 
 
+@pytest.mark.slow
 @given(_values)
 def test_keys_are_between_the_bounds(value: Any) -> None:
     assert sortkey.MIN < encode(value) < sortkey.after(encode(value)) < sortkey.MAX
@@ -169,6 +172,7 @@ def test_a_group_ends_before_the_next_integer_of_the_same_double() -> None:
     assert encode([2**53, {}]) < high < encode([2**53 + 1])
 
 
+@pytest.mark.slow
 @given(st.lists(_values, max_size=30))
 def test_sorting_by_bytes_sorts_by_value(values: list[Any]) -> None:
     by_bytes = sorted(values, key=encode)

@@ -165,6 +165,7 @@ def _check(index: IndexState, model: dict[tuple[bytes, str, int], Entry]) -> Non
         assert sql.read_sync(job) == (positions[at] if at < len(positions) else TOP)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 50)), max_size=12)))
 def test_segments_count_every_row_once(

@@ -42,6 +42,7 @@ def test_a_card_reads_back() -> None:
     assert card.messaging == {"database": "inbox"}
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(min_size=1, max_size=6).map("x_".__add__), plain, max_size=4))
 def test_unknown_members_are_kept_and_signed(more: dict[str, Any]) -> None:
     document = json.loads(json.dumps(made(**more)))
@@ -52,6 +53,7 @@ def test_unknown_members_are_kept_and_signed(more: dict[str, Any]) -> None:
             cards.read({k: v for k, v in document.items() if k != name})
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_whatever_is_changed_is_noticed(data: st.DataObject) -> None:
     document = made()
