@@ -43,6 +43,8 @@ class Line(NamedTuple):
     """How it is, in words."""
     path: str
     last: str
+    documents: int
+    """How many have come or gone."""
     error: str
     is_paused: bool
     deleted_there: bool
@@ -97,6 +99,7 @@ def _line(job: Mapping[str, Any], link: Mapping[str, Any], pace: Pace) -> Line:
         _said(link),
         str(_PATHS.get(link["path"], "")),
         page.ago(_when(link["last_success"])),
+        link["docs_written"],
         link["error"] or "",
         link["state"] == "paused",
         link["deleted_there"],

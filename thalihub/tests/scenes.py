@@ -9,12 +9,16 @@ import datetime
 import json
 from typing import Any
 
+from asgiref.sync import async_to_sync
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.utils import timezone
 
 from acl import store as people
 from acl.core import keys
+from couchapi import writing
+from couchapi.core import revid
+from couchapi.store.writes import OURSELVES, Write
 from discovery import store
 from discovery.core import card as cards
 from discovery.core import commitment as values
@@ -38,10 +42,24 @@ def fill() -> None:
     _groups()
     store.add_device("Old phone", _key()[1], _key()[1], ["127.0.0.1:1"], now)
     manager.add(Wish("music", "Berta", Direction.PULL, Mode.CONTINUOUS), now.timestamp())
+    _meet("letters", "hello")
     store.see(_key()[1], "Gustav", ["127.0.0.1:1"], now)
     print(json.dumps({"contact": _page("Berta"), "alarm": _page("Emil"), **_pairings(now)}))  # noqa: T201
 
 
+def _meet(db_name: str, docid: str) -> None:
+    """Let two versions of a document meet: both are older than one that is here already."""
+    batch = [
+        Write(docid, None, deleted, body, path=[revid.mint(None, False, body, (), ms)])
+        for ms, body, deleted in _VERSIONS
+    ]
+    async_to_sync(writing.store)(db_name, batch, OURSELVES)
+
+
+_VERSIONS = (
+    (1_750_000_000_000, b'{"text":"Good evening","to":["Berta","Emil"]}', False),
+    (1_750_000_001_000, b"{}", True),
+)
 _PEOPLE = (("Berta", ""), ("Carl", ""), ("Dora", "Carl"), ("Emil", "Berta"))
 
 
