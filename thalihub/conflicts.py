@@ -184,11 +184,11 @@ def _why_open(opened: Opened, other: Version) -> str:
 
 
 def _time(clock: int) -> str:
-    """Return a stamp in words, to the second: edits that meet may be as near as that."""
+    """Return a stamp in words, to the millisecond: edits that meet may be as near as that."""
     if not clock:
         return _("at an unknown time")
     at = timezone.localtime(datetime.datetime.fromtimestamp(clock / 1000, datetime.UTC))
-    return f"{formats.date_format(at, 'DATE_FORMAT')}, {at:%H:%M:%S}"
+    return f"{formats.date_format(at, 'DATE_FORMAT')}, {at:%H:%M:%S}.{clock % 1000:03d}"
 
 
 # -- deciding --------------------------------------------------------------------------------------

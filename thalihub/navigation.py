@@ -41,7 +41,7 @@ _PLACES = (
     (_("People"), "people", ("/meet/",)),
     (_("Devices"), "devices", ()),
     (_("Sharing"), "sharing", ()),
-    (_("In step"), "sync", ()),
+    (_("In step"), "sync", ("/conflicts/",)),
     (_("Applications"), "applications", ()),
     (_("Inbox"), "inbox", ()),
     (_("Databases"), "admin:couchapi_database_changelist", ("/admin/couchapi/",)),

@@ -14,6 +14,7 @@ from django.urls import reverse
 from acl import sql
 from couchapi.core import lww, revid
 from couchapi.store import maintenance
+from thalihub import overview
 
 
 @pytest.fixture
@@ -87,6 +88,21 @@ async def test_both_versions_stand_side_by_side_and_the_newer_won(browser, owner
     assert "</span>&quot;eggs&quot;: 3</mark>" in said
     assert "</span>&quot;eggs&quot;: 2</mark>" in said
     assert said.count("<li>&quot;sugar&quot;: &quot;much&quot;</li>") == 2
+
+
+async def test_the_times_tell_apart_what_came_within_a_second(browser, owner, database):
+    await meet(owner, database)
+    said = await shown(browser, asked(database))
+    assert ":42.000" in said
+    assert ":41.000" in said
+    assert '<a href="/sync/" aria-current' in said
+
+
+async def test_the_first_page_counts_them(browser, owner, database):
+    before = await sync_to_async(overview.now)()
+    await meet(owner, database)
+    after = await sync_to_async(overview.now)()
+    assert after.met == before.met + 1
 
 
 async def test_the_other_one_is_kept(browser, owner, database):
