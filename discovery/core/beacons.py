@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -111,7 +112,8 @@ def make(
     """
     ephemeral = X25519PrivateKey.from_private_bytes(random(32))
     preamble = _VERSION + ephemeral.public_key().public_bytes_raw() + expires.to_bytes(8, "big")
-    said = [_beacon(sender, one, ephemeral, preamble, certificate) for one in [*receivers][:MOST]]
+    tries = (_beacon(sender, one, ephemeral, preamble, certificate) for one in receivers)
+    said = [one for one in itertools.islice(tries, MOST) if one is not None]
     size = next(size for size in _SIZES if len(said) <= size)
     said += [random(BEACON) for _ in range(size - len(said))]
     said.sort(key=lambda _: random(16))
@@ -120,11 +122,14 @@ def make(
 
 def _beacon(
     sender: Own, to: Party, ephemeral: X25519PrivateKey, preamble: bytes, certificate: bytes
-) -> bytes:
-    public = X25519PublicKey.from_public_bytes(to.key)
-    secret = _mac_key(sender.private.exchange(public), preamble, sender.party, to)
+) -> bytes | None:
+    try:
+        public = X25519PublicKey.from_public_bytes(to.key)
+        secret = _mac_key(sender.private.exchange(public), preamble, sender.party, to)
+        seal = _seal(ephemeral.exchange(public), preamble, to)
+    except ValueError:  # No key, or one that gives everybody the same secret: nobody's loss.
+        return None
     mac = _mac(secret, preamble, certificate)
-    seal = _seal(ephemeral.exchange(public), preamble, to)
     return seal.encrypt(_ZERO, sender.party.mark + mac, preamble)
 
 
