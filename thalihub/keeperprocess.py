@@ -1,4 +1,4 @@
-"""What the hub does without being asked: `python -m thalihub.keeperprocess --lifeline=3`.
+"""What the hub does without being asked.
 
 One event loop holds everything that waits for something to do (design/replication.md, "Waiting is
 separate from working").
@@ -6,26 +6,15 @@ separate from working").
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import logging
-import os
 import signal
-
-import django
-
-from thalihub import lifeline
 
 logger = logging.getLogger(__name__)
 
 
 def main() -> None:
     """Wait and keep until SIGTERM."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--lifeline", type=int, required=True, help="a file descriptor")
-    lifeline.watch(parser.parse_args().lifeline)
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "thalihub.settings")
-    django.setup()
     asyncio.run(_keep())
     from acl import sql
 
@@ -44,7 +33,3 @@ async def _keep() -> None:
         await running
     except asyncio.CancelledError:
         logger.info("Stopped.")
-
-
-if __name__ == "__main__":
-    main()

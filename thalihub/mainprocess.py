@@ -1,30 +1,51 @@
-"""The hub's main process: supervises, and knows nothing of Django.
+"""The hub's main process: loads what all processes share, then supervises their forks.
 
-`manage.py hub` prepares everything and then becomes this program, keeping its process id, its lock
-and its sockets.  So what stays in memory for the supervisor is a fifth of a Django process.
+Only a process with a single thread and no open connection may fork, so nothing here serves, works
+or waits for anything but its children.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import logging
-import os
+import functools
+import gc
 import sys
+import threading
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from thalihub import datafolder
+from thalihub import datafolder, keeperprocess, store, webprocess, workerprocess
 from thalihub.supervisor import Child, Supervisor
+
+# What a child would load at its start; each line was found to save memory.  Nothing that imports
+# Twisted's reactor, which opens descriptors that each process must have for itself.
+_SHARED = (
+    "thalihub.asgi",
+    "thalihub.channel",
+    "thalihub.urls",
+    "thalihub.couch_urls",
+    "thalihub.celery",
+    "celery.apps.worker",
+    "celery.beat",
+    "celery.concurrency.thread",
+    "celery.worker.consumer",
+    "kombu.transport.filesystem",
+    "daphne.ws_protocol",
+    "twisted.protocols.tls",
+    "replication.tasks",
+    "replication.waiting",
+    "couchapi.tasks",
+    "discovery.tasks",
+)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the main process has to do: descriptors are open files that it inherits."""
+    """What the main process has to do: numbers are open files."""
 
-    data_folder: str
+    data_folder: Path
     lock: int
     api: int
     pages: int
@@ -33,56 +54,44 @@ class Plan:
     """What hub.json says."""
     greeting: str
     """What is printed when the hub serves."""
-    environment: dict[str, str] = field(default_factory=dict)
 
 
-def become(plan: Plan) -> NoReturn:
-    """Replace this process by the main process."""
-    reading, writing = os.pipe()
-    os.write(writing, json.dumps(asdict(plan)).encode())
-    os.close(writing)
-    for descriptor in (plan.lock, plan.api, plan.pages, reading):
-        os.set_inheritable(descriptor, True)
-    command = [*_python("thalihub.mainprocess"), f"--plan={reading}"]
-    os.execve(command[0], command, os.environ | plan.environment)
-
-
-def main() -> None:
+def run(plan: Plan) -> None:
     """Supervise by the plan until SIGTERM or SIGINT."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--plan", type=int, required=True, help="a file descriptor")
-    with open(parser.parse_args().plan) as file:  # noqa: PTH123 - a descriptor, not a path
-        plan = Plan(**json.load(file))
-    logging.basicConfig(format="{asctime} {levelname} {name}: {message}", style="{")
-    folder = Path(plan.data_folder)
+    _become_light()
+    serving = functools.partial(_serving, plan)
+    private = (plan.lock, plan.api, plan.pages)
     try:
-        Supervisor(_children(plan), lambda: _serving(folder, plan)).run()
+        Supervisor(_children(plan), serving, private).run()
     finally:
-        datafolder.withdraw(folder)
+        datafolder.withdraw(plan.data_folder)
 
 
-def _serving(folder: Path, plan: Plan) -> None:
-    datafolder.announce(folder, plan.facts)
+def _become_light() -> None:
+    for name in _SHARED:
+        import_module(name)
+    store.close_connections()
+    if threading.active_count() > 1:
+        raise RuntimeError(f"Threads run before the fork: {threading.enumerate()}")
+    # Frozen, no collection writes to what the processes share.
+    gc.collect()
+    gc.freeze()
+
+
+def _serving(plan: Plan) -> None:
+    datafolder.announce(plan.data_folder, plan.facts)
     sys.stdout.write(plan.greeting)
     sys.stdout.flush()
 
 
 def _children(plan: Plan) -> Sequence[Child]:
     sockets = (plan.api, plan.pages)
-    web = [*_python("thalihub.webprocess"), f"--api={plan.api}", f"--pages={plan.pages}"]
+    web = functools.partial(webprocess.main, *sockets)
     return [
         *(
             Child(f"web {number}", web, sockets, announces=True)
             for number in range(1, plan.web_processes + 1)
         ),
-        Child("worker", _python("thalihub.workerprocess")),
-        Child("keeper", _python("thalihub.keeperprocess")),
+        Child("worker", workerprocess.main),
+        Child("keeper", keeperprocess.main),
     ]
-
-
-def _python(module: str) -> list[str]:
-    return [sys.executable, "-m", module]
-
-
-if __name__ == "__main__":
-    main()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 
 from thalihub import env
 from thalihub.keyfile import secret_key
@@ -133,6 +134,7 @@ STATIC_URL = "static/"
 STATICFILES_DIRS = [env.SOURCE / "static"]
 WHITENOISE_USE_FINDERS = True
 
+os.environ.setdefault("NOSETPS", "1")  # The processes have names; Celery need not give its own.
 CELERY_BROKER_URL = REDIS_URL or "filesystem://localhost//"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True

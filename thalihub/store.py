@@ -10,10 +10,11 @@ import hashlib
 from typing import NamedTuple
 
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import connections, transaction
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext as _
 
+from acl import sql
 from acl.core.errors import RefusedError
 from thalihub.models import Hub, SetupLink
 
@@ -82,6 +83,12 @@ def claim(token: str, claim: Claim, now: datetime.datetime) -> User:
     return User.objects.create_superuser(
         claim.username, password=claim.password, first_name=claim.person
     )
+
+
+def close_connections() -> None:
+    """Close this process's connections to the database; the next question opens them anew."""
+    sql.close()
+    connections.close_all()
 
 
 def _fresh() -> str:

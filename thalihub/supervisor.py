@@ -1,5 +1,6 @@
 """Keeps the hub's processes running: starts them, restarts the dead, ends all together.
 
+Children are forks: what the supervisor has loaded they need not load again, and share in memory.
 The sockets belong to the supervisor and are inherited, so the port stays open while a web process
 is started again, and no connection that waits to be accepted is lost.  A child says that it serves
 by one byte through a pipe; `thalihub/lifeline.py` ends it when we are gone.
@@ -8,32 +9,39 @@ by one byte through a pipe; `thalihub/lifeline.py` ends it when we are gone.
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import selectors
 import signal
-import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from multiprocessing.context import ForkProcess
 from types import FrameType
 
-from thalihub import backoff
+from setproctitle import setproctitle
+
+from thalihub import backoff, lifeline
 
 logger = logging.getLogger(__name__)
 
+_FORKS = multiprocessing.get_context("fork")
 _GRACE_SECONDS = 10.0
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass
 class Child:
-    """One process that has to run.  `arguments` are the command; ours are added to it."""
+    """One process that has to run: `run` returns when it got SIGTERM.
+
+    A child that `announces` is given the descriptor to which it writes a byte when it serves.
+    """
 
     name: str
-    arguments: Sequence[str]
+    run: Callable[..., None]
     sockets: Sequence[int] = ()
     announces: bool = False
-    process: subprocess.Popen[bytes] | None = None
+    process: ForkProcess | None = None
     ready: bool = False
     ready_pipe: int | None = None
     started_at: float = 0.0
@@ -44,9 +52,15 @@ class Child:
 class Supervisor:
     """Runs `children` until SIGTERM or SIGINT."""
 
-    def __init__(self, children: Sequence[Child], on_serving: Callable[[], None]) -> None:
-        """Call `on_serving` once, when every child that announces itself has done so."""
+    def __init__(
+        self, children: Sequence[Child], on_serving: Callable[[], None], private: Collection[int]
+    ) -> None:
+        """Call `on_serving` once, when every child that announces itself has done so.
+
+        A child gets the descriptors in `private` only if they are among its sockets.
+        """
         self._children = children
+        self._private = frozenset(private)
         self._on_serving = on_serving
         self._serving = False
         self._stopping = False
@@ -86,23 +100,39 @@ class Supervisor:
                 self._start(child, now)
 
     def _start(self, child: Child, now: float) -> None:
-        arguments = [*child.arguments, f"--lifeline={self._lifeline}"]
-        inherited = [self._lifeline, *child.sockets]
-        write_end = None
+        arguments: list[int] = []
         if child.announces:
             child.ready_pipe, write_end = os.pipe()
-            self._selector.register(child.ready_pipe, selectors.EVENT_READ, child)
-            arguments.append(f"--ready={write_end}")
-            inherited.append(write_end)
-        child.process = subprocess.Popen(
-            arguments,
-            pass_fds=inherited,
-            stdin=subprocess.DEVNULL,
-            process_group=0,  # Ctrl-C is for us alone; we pass it on.
-        )
+            arguments.append(write_end)
+        child.process = _FORKS.Process(target=self._become, args=(child, arguments))
+        child.process.start()
         child.started_at, child.start_at, child.ready = now, None, False
-        if write_end is not None:
-            os.close(write_end)
+        for descriptor in arguments:
+            os.close(descriptor)
+        if child.ready_pipe is not None:
+            self._selector.register(child.ready_pipe, selectors.EVENT_READ, child)
+
+    def _become(self, child: Child, arguments: Sequence[int]) -> None:
+        """Be the child: from here on this is another process."""
+        os.setpgid(0, 0)  # Ctrl-C is for the supervisor alone, which passes it on.
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, *_STOP_SIGNALS):
+            signal.signal(number, signal.SIG_DFL)
+        self._leave_behind(child)
+        setproctitle(f"thali-hub {child.name}")
+        lifeline.watch(self._lifeline)
+        child.run(*arguments)
+
+    def _leave_behind(self, child: Child) -> None:
+        # Our end of the lifeline before all: who holds it keeps every child alive.
+        pipes = {one.ready_pipe for one in self._children} - {None}
+        self._selector.close()
+        for descriptor in (
+            {self._lifeline_ours, self._wakeup, self._wakeup_ours}
+            | pipes
+            | (self._private - set(child.sockets))
+        ):
+            os.close(descriptor)
 
     def _until_next_start(self, now: float) -> float | None:
         due = [child.start_at for child in self._children if child.start_at is not None]
@@ -137,16 +167,17 @@ class Supervisor:
 
     def _reap(self, now: float) -> None:
         for child in self._children:
-            if child.process is None or child.process.poll() is None:
+            if child.process is None or child.process.exitcode is None:
                 continue
             child.delay = backoff.next_delay(child.delay, now - child.started_at)
             child.start_at = now + child.delay
             logger.warning(
                 "The %s process ended with %s; it starts again in %.0f s.",
                 child.name,
-                child.process.returncode,
+                child.process.exitcode,
                 child.delay,
             )
+            child.process.close()
             child.process, child.ready = None, False
             self._close_pipe(child)
 
@@ -163,9 +194,8 @@ class Supervisor:
             process.terminate()
         deadline = time.monotonic() + _GRACE_SECONDS
         for process in running:
-            try:
-                process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
+            process.join(max(0.0, deadline - time.monotonic()))
+            if process.exitcode is None:
                 logger.warning("Process %s did not end by itself.", process.pid)
                 process.kill()
-                process.wait()
+                process.join()

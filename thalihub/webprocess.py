@@ -1,47 +1,26 @@
-"""One web process of the hub: `python -m thalihub.webprocess --api=3 --pages=4 …`.
-
-The numbers are file descriptors that the supervisor hands down (thalihub/supervisor.py).
-"""
+"""One web process of the hub, which serves on sockets that the supervisor opened."""
 
 from __future__ import annotations
 
-import argparse
 import gc
 import os
 import socket
 
-import django
 
-from thalihub import lifeline
-
-
-def main() -> None:
-    """Serve on the inherited sockets until SIGTERM."""
-    arguments = _arguments()
-    lifeline.watch(arguments.lifeline)
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "thalihub.settings")
-    django.setup()
-    _serve(arguments)
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("api", "pages", "lifeline", "ready"):
-        parser.add_argument(f"--{name}", type=int, required=True, help="a file descriptor")
-    return parser.parse_args()
-
-
-def _serve(arguments: argparse.Namespace) -> None:
+def main(api: int, pages: int, ready: int) -> None:
+    """Serve until SIGTERM on the sockets with these descriptors; say to `ready` when."""
     from thalihub import asgi, limits, server
     from thalihub.listeners import listeners
 
-    api = socket.socket(fileno=arguments.api)
-    pages = socket.socket(fileno=arguments.pages)
-    applications = (asgi.api_application, asgi.pages_application)
     hub = server.HubServer(
-        listeners(api, pages, *applications),
+        listeners(
+            socket.socket(fileno=api),
+            socket.socket(fileno=pages),
+            asgi.api_application,
+            asgi.pages_application,
+        ),
         limits.from_settings(),
-        on_ready=lambda: _say_ready(arguments.ready),
+        on_ready=lambda: _say_ready(ready),
     )
     calm_the_collector()
     hub.run()
@@ -64,7 +43,3 @@ def calm_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,19 +1,15 @@
-"""The hub's Celery worker: `python -m thalihub.workerprocess --lifeline=3`."""
+"""The hub's Celery worker, with its schedule."""
 
 from __future__ import annotations
 
-import argparse
-import os
 import tempfile
 import warnings
 
-import django
 from celery import beat
 from celery.exceptions import SecurityWarning, WorkerShutdown
 from celery.signals import worker_ready, worker_shutting_down
 from celery.worker import state
-
-from thalihub import lifeline
+from django.conf import settings
 
 _ARGUMENTS = [
     "--quiet",
@@ -30,13 +26,6 @@ _ARGUMENTS = [
 
 def main() -> None:
     """Work until SIGTERM."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--lifeline", type=int, required=True, help="a file descriptor")
-    lifeline.watch(parser.parse_args().lifeline)
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "thalihub.settings")
-    django.setup()
-    from django.conf import settings
-
     from thalihub.celery import app
 
     # `manage.py hub` has said it already, in a sentence.
@@ -62,7 +51,3 @@ def _stop_at_once(**_: object) -> None:
     # may; a message that is just being taken may be lost, and its row is still there.
     if not state.active_requests:
         raise WorkerShutdown(0)
-
-
-if __name__ == "__main__":
-    main()

@@ -169,6 +169,15 @@ class HubProcess:
         except psutil.NoSuchProcess:
             return []
 
+    def processes(self, name: str) -> list[psutil.Process]:
+        """Return the children of the main process that have this name, for instance "worker"."""
+        found = []
+        for child in self._family()[1:]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if " ".join(child.cmdline()).startswith(f"thali-hub {name}"):
+                    found.append(child)
+        return found
+
     def web_processes(self) -> list[psutil.Process]:
         """Return the processes that answer on the API's port."""
         holding = [process for process in self._family() if self._serves(process)]

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from thalihub.tests.hubprocess import HubProcess, eventually
@@ -164,11 +163,7 @@ def test_a_killed_worker_loses_nothing(ada: HubProcess, bob: HubProcess) -> None
             owner.post("/notes/_bulk_docs", json={"docs": docs}).raise_for_status()
     number = add(bob, "notes", url_of(ada, "notes"), "--pull", "--priority", "now")
     eventually(lambda: count(bob, "notes") > 500, what="it has begun", pause=0.005)
-    (worker,) = [
-        process
-        for process in psutil.Process(bob.status["pid"]).children()
-        if "thalihub.workerprocess" in process.cmdline()
-    ]
+    (worker,) = bob.processes("worker")
     worker.kill()
     assert count(bob, "notes") < 20_000
     eventually(lambda: count(bob, "notes") == 20_000, what="the rest came, too")

@@ -63,21 +63,21 @@ def test_clean_stop_leaves_neither_processes_nor_hub_json(own_hub):
 
 
 def test_killed_web_processes_are_started_again_on_the_same_port(own_hub):
-    before = _web(own_hub)
+    before = own_hub.processes("web")
     assert len(before) == 2
     for process in before:
         process.kill()
     # The port stays open all the time: this waits until a new process accepts it.
     assert _pages_answer(own_hub)
-    eventually(lambda: len(_web(own_hub)) == 2, what="both run again")
-    assert not {process.pid for process in before} & {process.pid for process in _web(own_hub)}
+    eventually(lambda: len(own_hub.processes("web")) == 2, what="both run again")
+    assert not set(before) & set(own_hub.processes("web"))
 
 
 def test_killed_worker_is_started_again(own_hub):
-    [before] = _children(own_hub, "thalihub.workerprocess")
+    [before] = own_hub.processes("worker")
     before.kill()
     eventually(
-        lambda: [one for one in _children(own_hub, "thalihub.workerprocess") if one != before],
+        lambda: [one for one in own_hub.processes("worker") if one != before],
         what="the worker runs again",
     )
 
@@ -121,19 +121,3 @@ def test_json_is_printed_for_programs(tmp_path):
 def _pages_answer(hub):
     with httpx.Client(verify=hub.context(), trust_env=False, timeout=30) as client:
         return client.get(f"{hub.pages_url}/").headers["location"] == "/admin/"
-
-
-def _web(hub):
-    return _children(hub, "thalihub.webprocess")
-
-
-def _children(hub, module):
-    main, *children = hub._family()
-    found = []
-    for child in children:
-        try:
-            if module in child.cmdline():
-                found.append(child)
-        except psutil.NoSuchProcess:
-            continue
-    return found

@@ -30,7 +30,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print the addresses as JSON")
 
     def handle(self, *args: Any, json: bool, **options: Any) -> None:
-        """Prepare the data folder, bind the sockets, and become the main process."""
+        """Prepare the data folder, bind the sockets, and be the main process."""
         # All that this hub and its processes write is for the owner's eyes.
         os.umask(0o077)
         try:
@@ -45,16 +45,17 @@ class Command(BaseCommand):
         _say_where(facts["api_port"])
         link = _setup_link(facts)
         greeting = _as_json(facts, link) if json else _told(facts, link)
-        mainprocess.become(
+        # For the programs that the hub's processes start.
+        os.environ |= {"PYTHONPATH": str(env.SOURCE), "HUB_DATA": str(settings.HUB_DATA)}
+        mainprocess.run(
             mainprocess.Plan(
-                data_folder=str(settings.HUB_DATA),
+                data_folder=settings.HUB_DATA,
                 lock=held.fileno(),
                 api=api.fileno(),
                 pages=pages.fileno(),
                 web_processes=max(1, settings.HUB_PROCESSES),
                 facts=facts,
                 greeting=greeting,
-                environment={"PYTHONPATH": str(env.SOURCE), "HUB_DATA": str(settings.HUB_DATA)},
             )
         )
 
