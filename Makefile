@@ -3,7 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
-WORKERS ?= 2
+# Three, because tests of whole hubs wait more than they compute.
+WORKERS ?= 3
 SOURCES := acl couchapi discovery replication thalihub bench manage.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -20,10 +21,10 @@ hub: .venv/hub ## install what the hub needs, then run it until Ctrl-C
 	@exec $(BIN)/python manage.py hub
 
 test: .venv/test programs clients/node_modules/.installed ## run every test, installing what they need
-	@$(PYTEST) -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-fast: .venv/test ## run the tests that need nothing but Python and take under a minute
-	@$(PYTEST) -n $(WORKERS) --dist loadfile -m "$(FAST)" $(ARGS)
+	@$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "$(FAST)" $(ARGS)
 
 FAST := not slow and not requires_node and not requires_browser and not requires_redis \
   and not requires_postgres and not requires_tor and not requires_dbus and not requires_netns \

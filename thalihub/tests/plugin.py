@@ -4,6 +4,7 @@
 - A test marked `requires_x` is skipped, with what to install, where the program is missing.
 - Under `HUB_NO_SKIP=1` a skipped test is a failed test: a run that means to be whole is whole.
 - Tests marked `nightly` run only with `--nightly`.
+- Files with a test marked `long` start first, so that no worker is left alone with one at the end.
 """
 
 from __future__ import annotations
@@ -58,13 +59,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the nightly tests out of an ordinary run."""
-    if config.getoption("--nightly"):
-        return
-    left_out = [item for item in items if item.get_closest_marker("nightly")]
-    if left_out:
+    """Leave the nightly tests out of an ordinary run, and put the long files first."""
+    if not config.getoption("--nightly"):
+        left_out = [item for item in items if item.get_closest_marker("nightly")]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not item.get_closest_marker("nightly")]
+    long_files = {item.path for item in items if item.get_closest_marker("long")}
+    items.sort(key=lambda item: item.path not in long_files)
 
 
 def pytest_sessionfinish() -> None:

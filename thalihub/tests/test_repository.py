@@ -137,7 +137,7 @@ def test_every_program_that_a_test_may_require_is_known() -> None:
     markers = settings["tool"]["pytest"]["ini_options"]["markers"]
     names = {marker.partition(":")[0] for marker in markers}
     assert {name for name in names if name.startswith("requires_")} == REQUIREMENTS.keys()
-    assert names - REQUIREMENTS.keys() == {"slow", "nightly"}
+    assert names - REQUIREMENTS.keys() == {"slow", "long", "nightly"}
 
 
 def test_every_document_is_reached_from_the_readme() -> None:
