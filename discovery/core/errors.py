@@ -3,6 +3,14 @@
     DiscoveryError
     +-- AddressError            400
     +-- UnreachableError        504   worth another try
+    |   +-- TorFailed           504
+    |   +-- TorOff              504
+    |   +-- TorOnly             504
+    |   +-- OnionsOnly          504
+    |   +-- NobodyAtOnion       504
+    |   +-- NotInTor            504
+    |   +-- NotAuthorized       504
+    |   +-- WrongOnion          504
     +-- WrongKeyError           502
     +-- OurselvesError          400
     +-- PairingError            400
@@ -50,6 +58,38 @@ class UnreachableError(DiscoveryError):
 
     status = 504
     word = "gateway_timeout"
+
+
+class TorFailed(UnreachableError):
+    """The other hub could not be reached through Tor just now. It is tried again."""
+
+
+class TorOff(UnreachableError):
+    """This hub is reached through Tor alone, and Tor is off here. Switch it on, on the page Tor."""
+
+
+class TorOnly(UnreachableError):
+    """Everything goes through Tor here, which leads to no address in your own network."""
+
+
+class OnionsOnly(UnreachableError):
+    """Tor connects to onion addresses alone here, and this is another address."""
+
+
+class NobodyAtOnion(UnreachableError):
+    """Tor has found the other machine, but no hub answers there. Is it running?"""
+
+
+class NotInTor(UnreachableError):
+    """The other hub is not in Tor now. Is it running, and is Tor switched on there?"""
+
+
+class NotAuthorized(UnreachableError):
+    """The other hub lets contacts alone connect through Tor, and does not know this hub as one."""
+
+
+class WrongOnion(UnreachableError):
+    """There is no such onion address: a letter of it is wrong. Copy it again."""
 
 
 class WrongKeyError(DiscoveryError):
