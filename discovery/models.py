@@ -144,6 +144,7 @@ class Device(models.Model):
     client = models.OneToOneField(
         Principal, models.SET_NULL, null=True, blank=True, related_name="client_of"
     )
+    tor_key = models.CharField(max_length=52, blank=True, help_text="Lets it in through Tor.")
     addresses = models.JSONField(default=list)
     paired_at = models.DateTimeField()
     last_seen = models.DateTimeField(null=True, blank=True)
@@ -184,3 +185,42 @@ class Sighting(models.Model):
 
     def __str__(self) -> str:
         return self.name or keys.short_key(self.key)
+
+
+class TorState(models.Model):
+    """One row: what the owner wants of Tor, and how it is."""
+
+    wanted = models.BooleanField(default=False)
+    contacts_only = models.BooleanField(default=False)
+    everything = models.BooleanField(default=False, help_text="Every connection goes through Tor.")
+    for_applications = models.BooleanField(default=False)
+    windows = models.TextField(blank=True, help_text="When it is published; empty: always.")
+    address = models.CharField(max_length=62, blank=True)
+    client_key = models.CharField(max_length=52, blank=True)
+    state = models.CharField(max_length=16, default="off")
+    percent = models.PositiveSmallIntegerField(default=0)
+    said = models.CharField(max_length=200, blank=True, help_text="By tor, in its own words.")
+    since = models.DateTimeField(null=True)
+    published_at = models.DateTimeField(null=True)
+    tested_at = models.DateTimeField(null=True)
+    answered_ms = models.PositiveIntegerField(null=True)
+    problem = models.CharField(max_length=200, blank=True, help_text="Of the last self-test.")
+    failures = models.PositiveSmallIntegerField(default=0, help_text="Self-tests, in a row.")
+    again = models.BooleanField(default=False, help_text="It is to be published again.")
+    socks = models.CharField(max_length=200, blank=True)
+    socks_for_applications = models.CharField(max_length=64, blank=True)
+    version = models.CharField(max_length=64, blank=True)
+
+    def __str__(self) -> str:
+        return self.state
+
+
+class TorEvent(models.Model):
+    """Something that has happened to Tor; `what` is a word that the pages know."""
+
+    at = models.DateTimeField()
+    what = models.CharField(max_length=32)
+    more = models.CharField(max_length=200, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.more}".strip()

@@ -1,6 +1,14 @@
 """The rows of pairing: what the verbs, the pages and the commands read and change."""
 
-from discovery.models import Contact, Device, Introduction, PairingRow, Sighting
+from discovery.models import (
+    Contact,
+    Device,
+    Introduction,
+    PairingRow,
+    Sighting,
+    TorEvent,
+    TorState,
+)
 from discovery.store.arming import (
     arm,
     armed_until,
@@ -54,6 +62,7 @@ from discovery.store.pairings import (
     value_of,
 )
 from discovery.store.sightings import dismiss, ignore, list_sightings, see, sighting
+from discovery.store.tor import note_tor, onion_addresses, set_tor, tor, tor_events
 
 __all__ = [
     "KINDS",
@@ -64,6 +73,8 @@ __all__ = [
     "Introduction",
     "PairingRow",
     "Sighting",
+    "TorEvent",
+    "TorState",
     "add_device",
     "add_offer",
     "add_pairing",
@@ -102,6 +113,8 @@ __all__ = [
     "locked_until",
     "me",
     "note",
+    "note_tor",
+    "onion_addresses",
     "open_with",
     "other_devices",
     "put_entry",
@@ -111,9 +124,12 @@ __all__ = [
     "seen",
     "set_card",
     "set_me",
+    "set_tor",
     "settle",
     "sighting",
     "take_offer",
+    "tor",
+    "tor_events",
     "value_of",
     "watch",
     "withdraw_offer",
