@@ -13,6 +13,7 @@ from thalihub.tests.test_pages_browser import FLAGS, PASSWORD, open_page
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.requires_browser,
     pytest.mark.requires_node,
 ]

@@ -14,7 +14,7 @@ import pytest
 
 from thalihub.tests.hubprocess import HubProcess, eventually
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 KILLS = 50
 WRITERS = 3

@@ -16,7 +16,7 @@ import pytest
 
 from thalihub.tests.hubprocess import SOURCE, HubProcess, eventually
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 KILLS = 8
 UPLOADERS = 3

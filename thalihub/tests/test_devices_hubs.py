@@ -11,7 +11,7 @@ import pytest
 
 from thalihub.tests.hubprocess import HubProcess, Person, eventually
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 SOMEBODY = "sha256:" + "a" * 42 + "E"
 

@@ -13,7 +13,7 @@ from thalihub.tests import hubprocess
 from thalihub.tests.test_pages_browser import FLAGS
 from thalihub.tests.twohubs import Person, person
 
-pytestmark = [pytest.mark.slow, pytest.mark.requires_browser]
+pytestmark = [pytest.mark.slow, pytest.mark.requires_browser, pytest.mark.long]
 
 MOST_CLICKS = 12
 SEE = "from django.utils import timezone; from discovery import store; store.see"

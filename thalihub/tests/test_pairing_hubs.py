@@ -14,7 +14,7 @@ import pytest
 
 from thalihub.tests.hubprocess import HubProcess, eventually
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 def read(hub: HubProcess, *command: str) -> Any:

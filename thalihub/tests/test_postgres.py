@@ -15,7 +15,7 @@ import pytest
 from thalihub.tests.hubprocess import SOURCE, HubProcess
 from thalihub.tests.postgres import PostgresServer
 
-pytestmark = [pytest.mark.requires_postgres, pytest.mark.slow]
+pytestmark = [pytest.mark.requires_postgres, pytest.mark.slow, pytest.mark.long]
 
 CONTRACT = [
     "couchapi/tests/store",

@@ -12,7 +12,7 @@ from thalihub.tests.test_pouchdb import alice, database, open_pouch
 
 __all__ = ["alice", "database", "open_pouch"]
 
-pytestmark = [pytest.mark.requires_node, pytest.mark.slow]
+pytestmark = [pytest.mark.requires_node, pytest.mark.slow, pytest.mark.long]
 
 DESIGN = {
     "_id": "_design/notes",

@@ -14,7 +14,7 @@ from bench import packages
 from thalihub.tests.hubprocess import HubProcess, Person, eventually
 from thalihub.tests.pouch import Pouch, PouchError
 
-pytestmark = [pytest.mark.requires_node, pytest.mark.slow]
+pytestmark = [pytest.mark.requires_node, pytest.mark.slow, pytest.mark.long]
 
 _numbers = itertools.count(1)
 Open = Callable[..., Pouch]

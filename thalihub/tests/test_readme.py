@@ -65,6 +65,7 @@ def test_the_readme_example_prints_what_it_says(hub: HubProcess) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_two_hubs_do_what_the_readme_says(tmp_path: Path) -> None:
     if shutil.which("curl") is None:
         pytest.skip("Install curl: `apt-get install curl`.")

@@ -13,7 +13,7 @@ import pytest
 from thalihub.tests.hubprocess import HubProcess, eventually
 from thalihub.tests.test_redis import RedisServer
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 @pytest.fixture

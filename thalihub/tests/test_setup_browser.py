@@ -14,6 +14,7 @@ from thalihub.tests.test_pages_browser import FLAGS
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.requires_browser,
     pytest.mark.requires_node,
 ]

@@ -13,7 +13,7 @@ from thalihub.tests.test_pages_browser import FLAGS
 from thalihub.tests.test_replication_hubs import add, has, know, url_of
 from thalihub.tests.twohubs import Person, person
 
-pytestmark = [pytest.mark.slow, pytest.mark.requires_browser]
+pytestmark = [pytest.mark.slow, pytest.mark.requires_browser, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

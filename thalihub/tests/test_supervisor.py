@@ -11,7 +11,7 @@ import pytest
 
 from thalihub.tests.hubprocess import SOURCE, HubProcess, eventually
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 @pytest.fixture

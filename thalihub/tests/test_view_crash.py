@@ -11,7 +11,7 @@ import pytest
 
 from thalihub.tests.hubprocess import HubProcess, eventually
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 DOCUMENTS = 12_000
 VIEW = "/crash/_design/d/_view/by_n"
