@@ -13,6 +13,7 @@
     |   +-- WrongOnion          504
     +-- WrongKeyError           502
     +-- OurselvesError          400
+    +-- BadWindows              400
     +-- PairingError            400
         +-- MessageError        400
         +-- InvitationError     400
@@ -98,6 +99,13 @@ class WrongKeyError(DiscoveryError):
 
 class OurselvesError(DiscoveryError):
     """This is the address of this very hub."""
+
+    status = 400
+    word = "bad_request"
+
+
+class BadWindows(DiscoveryError):
+    """Times are given as “Mon-Fri 18:00-20:00; Sat 09:00-12:00”, or “22:00-06:00” for every day."""
 
     status = 400
     word = "bad_request"
