@@ -27,6 +27,7 @@ class Me(models.Model):
 
     name = models.CharField(max_length=64, blank=True, help_text="The person's name.")
     hub = models.CharField(max_length=64, blank=True, help_text="This hub's name.")
+    beacon = models.JSONField(default=dict, blank=True, help_text="Its notification key.")
     addresses = models.JSONField(default=list)
     card = models.JSONField(default=dict)
 
@@ -146,6 +147,7 @@ class Device(models.Model):
     )
     tor_key = models.CharField(max_length=52, blank=True, help_text="Lets it in through Tor.")
     addresses = models.JSONField(default=list)
+    beacon = models.JSONField(default=dict, blank=True, help_text="Its notification key.")
     paired_at = models.DateTimeField()
     last_seen = models.DateTimeField(null=True, blank=True)
 
@@ -174,9 +176,13 @@ class Introduction(models.Model):
 
 
 class Sighting(models.Model):
-    """A hub that was seen nearby."""
+    """A hub that was seen nearby.
+
+    One that only waits for another has shown no key yet: then `key` is a handle.
+    """
 
     key = models.CharField(max_length=43, unique=True)
+    nameless = models.BooleanField(default=False)
     name = models.CharField(max_length=64, blank=True)
     addresses = models.JSONField(default=list)
     seen_at = models.DateTimeField()
@@ -224,3 +230,45 @@ class TorEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.what} {self.more}".strip()
+
+
+class NearbyHub(models.Model):
+    """A hub of a contact, or of our own, that has proven to be near: the way to its listener."""
+
+    device = models.CharField(max_length=43, unique=True, help_text="The hub's key.")
+    key = models.CharField(max_length=43, db_index=True, help_text="Whom we know it as.")
+    way = models.CharField(max_length=8)
+    address = models.CharField(max_length=200)
+    certificate = models.BinaryField(help_text="Of its listener: the one that is to answer.")
+    expires_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{keys.short_key(self.device)} at {self.address}"
+
+
+class Network(models.Model):
+    """A network that this hub has been in, and whether it may be found there."""
+
+    mark = models.CharField(max_length=200, unique=True, help_text="By what it is recognised.")
+    name = models.CharField(max_length=64)
+    home = models.BooleanField(default=False)
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-seen_at"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class NearbySwitch(models.Model):
+    """One row: what of finding hubs nearby is on, and what the process that does it last said."""
+
+    bluetooth = models.BooleanField(default=False)
+    duty = models.CharField(max_length=8, default="balanced", help_text="Of the radio's time.")
+    said = models.JSONField(default=dict)
+    said_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return "Nearby"

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from acl.core.keys import is_key_hash
 from discovery.core import signed
+from discovery.core.commitment import decoded
 from discovery.core.errors import KeyChanged, MessageError
 
 CARD: Final = "thali-card-1"
@@ -38,10 +39,16 @@ class Hub:
     addresses: tuple[str, ...] = ()
     priority: int = 0
     changed: str = ""
+    beacon_key: str = ""
+    """Its notification key (discovery/core/beacons.py): 43 characters of base64url, or empty."""
+    beacon_until: int = 0
+    """When that key ends, in milliseconds."""
 
     def document(self) -> dict[str, Any]:
         """Return the entry of the card."""
+        beacon = {"key": self.beacon_key, "until": self.beacon_until}
         return {
+            **({"beacon": beacon} if self.beacon_key else {}),
             "key": self.key,
             "name": self.name,
             "addresses": list(self.addresses[:MOST_ADDRESSES]),
@@ -164,7 +171,21 @@ def _hub(entry: object) -> Hub:
         addresses(entry.get("addresses", [])),
         priority,
         _text(entry, "changed", _LONGEST_NAME),
+        *beacon(entry.get("beacon", {})),
     )
+
+
+def beacon(value: object) -> tuple[str, int]:
+    """Return a notification key and its end, empty where there is none; raises MessageError."""
+    if not isinstance(value, dict):
+        raise MessageError
+    if not value:
+        return "", 0
+    key, until = value.get("key"), value.get("until")
+    decoded(key, 32)
+    if type(until) is not int or not 0 < until < 2**53:
+        raise MessageError
+    return str(key), until
 
 
 def addresses(value: object) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from acl import identity
 from acl.core.errors import RefusedError
 from acl.core.keys import short_key
 from acl.identity import Identity
-from discovery import store
+from discovery import beaconkeys, store
 from discovery.core import card as cards
 from discovery.core.addresses import Address
 from discovery.core.card import Card, Hub
@@ -54,6 +54,7 @@ def card(now: datetime.datetime) -> dict[str, Any]:
     A device without the identity key has the card that another device has signed.
     """
     kept = store.me().card
+    _publish_beacon(now)
     if not identity.has_identity_key(settings.HUB_DATA):
         if not kept:
             raise RefusedError("Your card is signed by your first device. Connect to it once.")
@@ -67,6 +68,13 @@ def card(now: datetime.datetime) -> dict[str, Any]:
     return dict(kept)
 
 
+def _publish_beacon(now: datetime.datetime) -> None:
+    newest = beaconkeys.ensure(settings.HUB_DATA, int(now.timestamp() * 1000))[0]
+    said = {"key": newest.public, "until": newest.until}
+    if store.me().beacon != said:
+        store.set_me(beacon=said)
+
+
 def _says(document: dict[str, Any], hubs: list[Hub]) -> bool:
     try:
         known = cards.read(document, keys().key)
@@ -78,9 +86,23 @@ def _says(document: dict[str, Any], hubs: list[Hub]) -> bool:
 
 def _hubs() -> list[Hub]:
     row, ours = store.me(), keys()
-    here = Hub(ours.device_key, cut(row.hub), tuple(row.addresses[: cards.MOST_ADDRESSES]), _OURS)
+    here = Hub(
+        ours.device_key,
+        cut(row.hub),
+        tuple(row.addresses[: cards.MOST_ADDRESSES]),
+        _OURS,
+        "",
+        *cards.beacon(row.beacon),
+    )
     others = [
-        Hub(one.principal.key, cut(one.principal.name), tuple(one.addresses[:4]), _OTHERS)
+        Hub(
+            one.principal.key,
+            cut(one.principal.name),
+            tuple(one.addresses[:4]),
+            _OTHERS,
+            "",
+            *cards.beacon(one.beacon),
+        )
         for one in store.other_devices()
     ]
     return [here, *others][: cards.MOST_HUBS]

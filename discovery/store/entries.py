@@ -15,6 +15,7 @@ from django.db import transaction
 from acl.core import keys
 from acl.core.errors import BadName
 from acl.models import Principal
+from discovery.core import card
 from discovery.core.addresses import Address
 from discovery.core.errors import DiscoveryError
 from discovery.core.pairing import Trust, Way
@@ -35,7 +36,7 @@ def entries(device_key: str, client_key: str) -> dict[str, Entry]:
     rows = Device.objects.select_related("principal", "client")
     found += [_device(row) for row in rows if row.principal.key != device_key]
     if me().addresses:
-        found.append(_device_entry(device_key, client_key, me().addresses))
+        found.append(_device_entry(device_key, client_key, me().addresses, me().beacon))
     return {f"{one['type']}:{one['key']}": one for one in found}
 
 
@@ -53,11 +54,14 @@ def _contact(row: Contact) -> Entry:
 
 def _device(row: Device) -> Entry:
     client = row.client.key if row.client else None
-    return _device_entry(row.principal.key, client, row.addresses)
+    return _device_entry(row.principal.key, client, row.addresses, row.beacon)
 
 
-def _device_entry(key: str, client_key: str | None, addresses: list[str]) -> Entry:
+def _device_entry(
+    key: str, client_key: str | None, addresses: list[str], beacon: Mapping[str, Any]
+) -> Entry:
     return {
+        **({"beacon": dict(beacon)} if beacon else {}),
         "type": "device",
         "key": keys.PREFIX + key,
         "client": client_key and keys.PREFIX + client_key,
@@ -112,10 +116,16 @@ def _put_device(principal: Principal, entry: Entry, now: datetime.datetime) -> N
     said = {
         "client": Principal.objects.filter(key=client, kind=Principal.Kind.DEVICE).first(),
         "addresses": _addresses(entry["addresses"]),
+        "beacon": _beacon(entry.get("beacon", {})),
     }
     Device.objects.update_or_create(
         principal=principal, defaults=said, create_defaults={**said, "paired_at": now}
     )
+
+
+def _beacon(value: Any) -> dict[str, Any]:
+    key, until = card.beacon(value)
+    return {"key": key, "until": until} if key else {}
 
 
 def _object(value: Any) -> dict[str, Any]:

@@ -17,10 +17,20 @@ def me() -> Me:
 
 
 def set_me(
-    name: str | None = None, addresses: Sequence[str] | None = None, hub: str | None = None
+    name: str | None = None,
+    addresses: Sequence[str] | None = None,
+    hub: str | None = None,
+    beacon: Mapping[str, Any] | None = None,
 ) -> None:
-    """Set the person's name, this hub's addresses (`host:port`), its name: those that are given."""
-    given = {"name": name, "addresses": addresses and [*addresses], "hub": hub}
+    """Set the person's name, this hub's addresses (`host:port`), its name, its notification key:
+    those that are given.
+    """
+    given = {
+        "name": name,
+        "addresses": addresses and [*addresses],
+        "hub": hub,
+        "beacon": beacon and dict(beacon),
+    }
     me()
     Me.objects.filter(pk=_ONLY).update(
         **{field: value for field, value in given.items() if value is not None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -40,6 +41,15 @@ def test_a_card_reads_back() -> None:
     assert (card.key, card.name, card.hubs) == (NAME, "Ada", (HUB,))
     assert card.addresses == ("192.168.1.2:6984",)
     assert card.messaging == {"database": "inbox"}
+
+
+def test_a_card_carries_the_notification_keys_of_hubs() -> None:
+    hub = dataclasses.replace(HUB, beacon_key="A" * 43, beacon_until=1_800_000_000_000)
+    document = cards.make(KEY, "Ada", [hub, HUB], changed="now")
+    assert cards.read(document).hubs == (hub, HUB)
+    document["hubs"][0]["beacon"]["key"] = "B" * 42 + "A"
+    with pytest.raises(MessageError):
+        cards.read(document)
 
 
 @pytest.mark.slow
@@ -104,6 +114,10 @@ def test_another_type_of_key_cannot_sign() -> None:
         {"hubs": [{**HUB.document(), "key": "short"}]},
         {"hubs": [{**HUB.document(), "addresses": ["x" * 201]}]},
         {"hubs": [{**HUB.document(), "addresses": "here"}]},
+        {"hubs": [{**HUB.document(), "beacon": 7}]},
+        {"hubs": [{**HUB.document(), "beacon": {"key": "short", "until": 7}}]},
+        {"hubs": [{**HUB.document(), "beacon": {"key": "A" * 43, "until": "7"}}]},
+        {"hubs": [{**HUB.document(), "beacon": {"key": "A" * 43, "until": -1}}]},
         {"messaging": []},
         {"deep": json.loads("[" * 20 + "]" * 20)},
         {"large": 2**60},
