@@ -108,8 +108,7 @@ def _comparison(since: datetime.datetime) -> PairingRow | None:
 
 
 async def _addresses() -> list[str]:
-    found = await in_database(store.me)()
-    return list(found.addresses)
+    return await in_database(store.own_addresses)()
 
 
 class LiveNearby(LivePart):

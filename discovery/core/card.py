@@ -7,7 +7,7 @@ is signed by whoever publishes it; its cards are *introduced* by that person (de
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from acl.core.keys import is_key_hash
 from discovery.core import signed
 from discovery.core.commitment import decoded
 from discovery.core.errors import KeyChanged, MessageError
+from discovery.core.onion import is_client_key
 
 CARD: Final = "thali-card-1"
 GROUP: Final = "thali-group-1"
@@ -43,12 +44,15 @@ class Hub:
     """Its notification key (discovery/core/beacons.py): 43 characters of base64url, or empty."""
     beacon_until: int = 0
     """When that key ends, in milliseconds."""
+    tor_key: str = ""
+    """Lets it through to onion services that are for contacts only (discovery/core/onion.py)."""
 
     def document(self) -> dict[str, Any]:
         """Return the entry of the card."""
         beacon = {"key": self.beacon_key, "until": self.beacon_until}
         return {
             **({"beacon": beacon} if self.beacon_key else {}),
+            **({"tor_key": self.tor_key} if self.tor_key else {}),
             "key": self.key,
             "name": self.name,
             "addresses": list(self.addresses[:MOST_ADDRESSES]),
@@ -172,7 +176,22 @@ def _hub(entry: object) -> Hub:
         priority,
         _text(entry, "changed", _LONGEST_NAME),
         *beacon(entry.get("beacon", {})),
+        tor_key(entry.get("tor_key", "")),
     )
+
+
+def tor_key(value: object) -> str:
+    """Return the key of a hub for onion services, or an empty text; raises MessageError."""
+    if value != "" and not is_client_key(value):
+        raise MessageError
+    return str(value)
+
+
+def tor_keys(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield those keys of a card that was verified before."""
+    for hub in document.get("hubs", ()):
+        if key := hub.get("tor_key", ""):
+            yield tor_key(key)
 
 
 def beacon(value: object) -> tuple[str, int]:

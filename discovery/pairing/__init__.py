@@ -108,7 +108,7 @@ def _offer(way: Way, purpose: str, expires: datetime.datetime) -> Offer:
     whole = expires.replace(microsecond=0)
     given = Invitation(
         ourselves.keys().key,
-        tuple(ourselves.addresses()[:2]),
+        tuple(ourselves.invited_to()),
         secret,
         whole,
         ourselves.name(),

@@ -63,7 +63,7 @@ def _answered(
         nR=nonce,
         id=values.decoded(ours.key),
         name=ourselves.name(),
-        addresses=store.me().addresses[: cards.MOST_ADDRESSES],
+        addresses=store.own_addresses(),
     )
     opened = machine.opened(
         Way.COMPARISON,

@@ -15,7 +15,7 @@ from acl.core.keys import short_key
 from acl.identity import Identity
 from discovery import beaconkeys, store
 from discovery.core import card as cards
-from discovery.core.addresses import Address
+from discovery.core.addresses import TOR, Address
 from discovery.core.card import Card, Hub
 from discovery.core.commitment import encoded
 from discovery.core.errors import AddressError, DiscoveryError
@@ -39,7 +39,7 @@ def name() -> str:
 
 def addresses() -> list[str]:
     """Return where this hub may be reached, the best first; raises RefusedError for nowhere."""
-    found: list[str] = store.me().addresses[: cards.MOST_ADDRESSES]
+    found = store.own_addresses()
     if not found:
         raise RefusedError(
             "This hub does not know its own address. Start it, or set HUB_ADDRESSES to where "
@@ -89,23 +89,37 @@ def _hubs() -> list[Hub]:
     here = Hub(
         ours.device_key,
         cut(row.hub),
-        tuple(row.addresses[: cards.MOST_ADDRESSES]),
+        tuple(store.own_addresses()),
         _OURS,
         "",
         *cards.beacon(row.beacon),
+        store.own_tor_key(),
     )
     others = [
         Hub(
             one.principal.key,
             cut(one.principal.name),
-            tuple(one.addresses[:4]),
+            _few(one.addresses),
             _OTHERS,
             "",
             *cards.beacon(one.beacon),
+            one.tor_key,
         )
         for one in store.other_devices()
     ]
     return [here, *others][: cards.MOST_HUBS]
+
+
+def _few(addresses: list[str]) -> tuple[str, ...]:
+    """Return the first addresses, and the one that is reached from everywhere."""
+    onions = [one for one in parsed(addresses) if one.kind == TOR]
+    return (*[one for one in addresses if ".onion:" not in one][:3], *map(str, onions[:1]))
+
+
+def invited_to() -> list[str]:
+    """Return the addresses of a link: through Tor first, as that one is reached from everywhere."""
+    found = addresses()
+    return sorted(found, key=lambda one: ".onion:" not in one)[:2]
 
 
 def signing_key() -> ec.EllipticCurvePrivateKey:

@@ -162,7 +162,7 @@ def _begin(session: Session, way: Way, now: datetime.datetime) -> tuple[PairingR
         commit=pairing.commit,
         id=values.decoded(ours.key),
         name=ourselves.name(),
-        addresses=store.me().addresses[: cards.MOST_ADDRESSES],
+        addresses=store.own_addresses(),
     )
     said = replace(pairing, start=body)
     return store.begin(said, now, **_facts(session, (), "")), body

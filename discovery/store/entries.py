@@ -21,6 +21,7 @@ from discovery.core.errors import DiscoveryError
 from discovery.core.pairing import Trust, Way
 from discovery.models import Contact, Device
 from discovery.store.me import me
+from discovery.store.tor import own_addresses, own_tor_key
 
 Entry = Mapping[str, Any]
 
@@ -35,8 +36,8 @@ def entries(device_key: str, client_key: str) -> dict[str, Entry]:
     found = [_contact(row) for row in Contact.objects.select_related("principal")]
     rows = Device.objects.select_related("principal", "client")
     found += [_device(row) for row in rows if row.principal.key != device_key]
-    if me().addresses:
-        found.append(_device_entry(device_key, client_key, me().addresses, me().beacon))
+    if here := own_addresses():
+        found.append(_device_entry(device_key, client_key, here, me().beacon, own_tor_key()))
     return {f"{one['type']}:{one['key']}": one for one in found}
 
 
@@ -54,14 +55,19 @@ def _contact(row: Contact) -> Entry:
 
 def _device(row: Device) -> Entry:
     client = row.client.key if row.client else None
-    return _device_entry(row.principal.key, client, row.addresses, row.beacon)
+    return _device_entry(row.principal.key, client, row.addresses, row.beacon, row.tor_key)
 
 
 def _device_entry(
-    key: str, client_key: str | None, addresses: list[str], beacon: Mapping[str, Any]
+    key: str,
+    client_key: str | None,
+    addresses: list[str],
+    beacon: Mapping[str, Any],
+    tor_key: str,
 ) -> Entry:
     return {
         **({"beacon": dict(beacon)} if beacon else {}),
+        **({"tor_key": tor_key} if tor_key else {}),
         "type": "device",
         "key": keys.PREFIX + key,
         "client": client_key and keys.PREFIX + client_key,
@@ -117,6 +123,7 @@ def _put_device(principal: Principal, entry: Entry, now: datetime.datetime) -> N
         "client": Principal.objects.filter(key=client, kind=Principal.Kind.DEVICE).first(),
         "addresses": _addresses(entry["addresses"]),
         "beacon": _beacon(entry.get("beacon", {})),
+        "tor_key": card.tor_key(entry.get("tor_key", "")),
     }
     Device.objects.update_or_create(
         principal=principal, defaults=said, create_defaults={**said, "paired_at": now}
