@@ -24,8 +24,8 @@ from acl import store as acl_store
 from acl.core.httpkey import HttpKey, ThaliGroup
 from discovery import store as found
 from discovery.core.addresses import Address
-from discovery.core.errors import AddressError, OurselvesError
-from discovery.dialer import dial
+from discovery.core.errors import AddressError, DiscoveryError, OurselvesError
+from discovery.dialer import Session, dial, near
 from replication.core import job as jobs
 from replication.core.errors import BadJob
 from replication.core.job import Kind
@@ -53,6 +53,11 @@ def ours() -> str:
     """Return this hub's id: part of the names of its checkpoints."""
     key = identity.load(settings.HUB_DATA).device_key
     return hashlib.sha256(f"uuid:{key}".encode()).hexdigest()[:32]
+
+
+def our_key() -> str:
+    """Return the key of this hub."""
+    return identity.load(settings.HUB_DATA).device_key
 
 
 # -- who is meant ----------------------------------------------------------------------------------
@@ -166,10 +171,25 @@ async def way_to(key: str, peer: str) -> AsyncIterator[Way]:
         return
     if key in _own_keys():
         raise OurselvesError
-    addresses = await sync_to_async(_addresses)(key, peer)
-    async with dial(key, addresses, timeout=_SECONDS) as session:
+    async with contextlib.AsyncExitStack() as stack:
+        session = await _nearby(key, stack)
+        if session is None:
+            addresses = await sync_to_async(_addresses)(key, peer)
+            session = await stack.enter_async_context(dial(key, addresses, timeout=_SECONDS))
         await _note_seen(key)
         yield Way(session.client, session.address.kind)
+
+
+async def _nearby(key: str, stack: contextlib.AsyncExitStack) -> Session | None:
+    """Return a session with the hub where it was seen nearby, if it was and still is."""
+    for row in await sync_to_async(found.near)(key, timezone.now()):
+        try:
+            address = Address.parse(row.address)
+            opening = near.session(row.device, address, bytes(row.certificate), timeout=_SECONDS)
+            return await stack.enter_async_context(opening)
+        except DiscoveryError:  # It has gone, or announces something else by now.
+            await sync_to_async(found.forget_near)(row.device)
+    return None
 
 
 async def _note_seen(key: str) -> None:

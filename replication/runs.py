@@ -25,13 +25,13 @@ from asgiref.sync import sync_to_async
 from acl import sql
 from acl.core.errors import HubError
 from discovery.core.errors import DiscoveryError, UnreachableError
-from replication import rights, routing
+from replication import news, rights, routing
 from replication.core import job as words
 from replication.core import schedule
 from replication.core.errors import Retryable
 from replication.core.job import Direction, Kind, Mode, State
 from replication.mesh import Sharing, sharing
-from replication.peers import LocalPeer, Peer
+from replication.peers import LocalPeer, Peer, RemotePeer
 from replication.replicator import Result, replicate
 from replication.store import connection, links
 from replication.store.links import Claim, Counts, Ended
@@ -162,13 +162,17 @@ async def _replicated(claim: Claim, notes: _Notes) -> Result | Sharing:
 
 async def _between(claim: Claim, far: Peer, notes: _Notes) -> Result:
     near = LocalPeer(claim.db_name, own_clocks=await rights.is_own(claim))
-    return await replicate(
+    result = await replicate(
         *((far, near) if claim.direction == Direction.PULL else (near, far)),
         words.read_options(claim.options),
         ours=routing.ours(),
         deadline=time.monotonic() + schedule.SLICE,
         progress=notes.progress,
     )
+    moved = result.note.get("session_id") == result.session_id
+    if moved and claim.direction == Direction.PULL and isinstance(far, RemotePeer) and claim.key:
+        await news.note_progress(far, routing.our_key(), result.last_seq)
+    return result
 
 
 def _answer(claim: Claim, result: Result) -> str:

@@ -63,3 +63,17 @@ def everything(sql: Sql, db_name: str, owner: str) -> list[tuple[str, int, bytes
             (databases.get(sql, db_name).id, owner),
         )
     ]
+
+
+def beginning_with(sql: Sql, prefix: str) -> list[tuple[str, str, str, bytes]]:
+    """Return (database, owner, docid, body) of all local documents whose ids begin so."""
+    pattern = prefix.replace("\\", "\\\\").replace("_", "\\_").replace("%", "\\%") + "%"
+    return [
+        (name, owner, docid, body)
+        for name, owner, docid, body in sql.all(
+            "SELECT b.name, l.owner, l.docid, l.body FROM couchapi_localdocument l"
+            " JOIN couchapi_database b ON b.id = l.database_id"
+            " WHERE NOT b.dropped AND l.docid LIKE %s ESCAPE '\\'",
+            (pattern,),
+        )
+    ]
