@@ -11,6 +11,7 @@ from django.db import models
 
 from replication.core import schedule
 from replication.core.job import Direction, Mode, Priority, State
+from replication.core.policy import Network, Power, Runs
 
 
 def _choices(words: Any) -> list[tuple[str, str]]:
@@ -39,6 +40,8 @@ class Job(models.Model):
     created_at = models.FloatField()
     lasts = models.PositiveIntegerField(default=0, help_text="Seconds until it is to be renewed.")
     ends_at = models.FloatField(default=schedule.NEVER)
+    windows = models.TextField(blank=True, help_text="When it runs, UTC; empty: always.")
+    bytes_per_second = models.BigIntegerField(default=0, help_text="Its limit; 0: none.")
 
     class Meta:
         constraints = [
@@ -73,6 +76,16 @@ class Link(models.Model):
     docs_read = models.BigIntegerField(default=0)
     docs_written = models.BigIntegerField(default=0)
     doc_write_failures = models.BigIntegerField(default=0)
+    forced = models.BooleanField(default=False, help_text="Somebody has said: run now.")
+    opens_at = models.FloatField(default=0, help_text="It does not run before,")
+    closes_at = models.FloatField(default=schedule.NEVER, help_text="nor from then on.")
+    bytes_moved = models.BigIntegerField(default=0)
+    documents_rate = models.FloatField(default=0, help_text="Documents a second, last seen.")
+    bytes_rate = models.FloatField(default=0, help_text="Bytes a second, last seen.")
+    at_first = models.BigIntegerField(null=True, help_text="Changes behind when the run began.")
+    attachments_left = models.BigIntegerField(
+        default=0, help_text="Documents that wait for their attachments."
+    )
 
     class Meta:
         constraints = [
@@ -82,3 +95,38 @@ class Link(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.direction}: {self.state}"
+
+
+class Policy(models.Model):
+    """One row: what the owner says of battery, connection and limits, and what the system tells."""
+
+    network = models.CharField(max_length=8, choices=_choices(Network), default=Network.AUTO.value)
+    power = models.CharField(max_length=8, choices=_choices(Power), default=Power.AUTO.value)
+    on_metered = models.CharField(max_length=8, choices=_choices(Runs), default=Runs.NORMAL.value)
+    on_battery = models.CharField(max_length=8, choices=_choices(Runs), default=Runs.NORMAL.value)
+    on_low = models.CharField(max_length=8, choices=_choices(Runs), default=Runs.NOW.value)
+    bytes_per_second = models.BigIntegerField(
+        default=0, help_text="All runs together; 0: no limit."
+    )
+    is_metered = models.BooleanField(null=True, help_text="What the system tells.")
+    is_on_battery = models.BooleanField(null=True, help_text="What the system tells.")
+    charge = models.IntegerField(null=True, help_text="Percent.")
+
+    def __str__(self) -> str:
+        return f"network {self.network}, power {self.power}"
+
+
+class Route(models.Model):
+    """An address of a hub, and how it went there."""
+
+    key = models.CharField(max_length=43)
+    address = models.CharField(max_length=200)
+    last_success = models.FloatField(null=True)
+    last_failure = models.FloatField(null=True)
+    failures = models.PositiveIntegerField(default=0, help_text="In a row.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["key", "address"], name="route_once")]
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.address}"

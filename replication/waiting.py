@@ -23,7 +23,7 @@ from couchapi.store import databases
 from couchapi.wakeups import ANY_DATABASE
 from replication import documents, manager, watching
 from replication.core.job import Priority
-from replication.store import connection, jobs, links
+from replication.store import connection, jobs, waking
 from replication.tasks import look
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class _Waiting:
         """Look whenever something was written, and again after a while."""
         self._last_event = await sql.point(databases.last_event)
         # What was written before, nobody has seen.
-        await sql.write(partial(links.wake_pushes, now=time.time()))
+        await sql.write(partial(waking.wake_pushes, now=time.time()))
         self._world = self._documents = None
         woken = True
         with wakeups.listening(ANY_DATABASE) as waiter:
@@ -75,7 +75,7 @@ class _Waiting:
     async def _turn(self, woken: bool) -> None:
         changed = await self._local_changes()
         if changed:
-            await sql.write(partial(links.wake_push, db_names=changed, now=time.time()))
+            await sql.write(partial(waking.wake_push, db_names=changed, now=time.time()))
         if await self._documents_have_changed():
             await documents.bring_up_to_date()
         if await self._world_has_changed():
@@ -106,7 +106,7 @@ class _Waiting:
 
     async def _say_look(self, woken: bool) -> None:
         """Send the workers a message; another one after seconds where the first was lost."""
-        due = await sql.point(partial(links.due_priorities, now=time.time()))
+        due = await sql.point(partial(waking.due_priorities, now=time.time()))
         if due and (woken or time.monotonic() - self._said_at > _MESSAGE_SECONDS):
             self._said_at = time.monotonic()
             await _send(min(due, key=lambda one: one.rank))
@@ -133,13 +133,13 @@ def _jobs_and_databases(one: sql.Sql) -> object:
 
 async def _rest() -> float:
     now = time.time()
-    due_at = await sql.point(partial(links.next_due, now=now))
+    due_at = await sql.point(partial(waking.next_due, now=now))
     return max(_TOGETHER_SECONDS, min(_LOOK_SECONDS, due_at - now))
 
 
 async def _wanted_feeds() -> dict[object, Callable[[], Awaitable[None]]]:
-    hubs = await sql.point(links.watched_hubs)
-    servers = await sql.point(links.watched_servers)
+    hubs = await sql.point(partial(waking.watched_hubs, now=time.time()))
+    servers = await sql.point(partial(waking.watched_servers, now=time.time()))
     return {
         **{one: partial(watching.watch_hub, *one) for one in hubs},
         **{one: partial(watching.watch_server, *one) for one in servers},

@@ -24,7 +24,7 @@ from couchapi import wakeups
 from replication import mesh, routing
 from replication.core.errors import Retryable
 from replication.core.job import database_at
-from replication.store import links
+from replication.store import waking
 from replication.store.jobs import JOBS
 
 logger = logging.getLogger(__name__)
@@ -65,14 +65,14 @@ async def watch_hub(key: str, peer: str, is_own: bool) -> None:
             raise Retryable
         if is_own:
             await mesh.take_over_new(way)
-        await _wake(partial(links.wake_peer, key=key))
+        await _wake(partial(waking.wake_peer, key=key))
         known = set[str]()
         async for line in _lines(answer):
             name = str(orjson.loads(line)["db_name"])
             if is_own and name not in known:
                 await mesh.take_over_new(way)
                 known.add(name)
-            await _wake(partial(links.wake_pull, key=key, there=[name]))
+            await _wake(partial(waking.wake_pull, key=key, there=[name]))
 
 
 async def _lines(answer: httpx.Response) -> Any:
@@ -93,7 +93,7 @@ async def watch_server(number: int, url: str) -> None:
         path = f"/{database_at(url, '')}"
         while True:
             described = await _json(way.client, path, {})
-            await _wake(partial(links.wake_link, number=number))
+            await _wake(partial(waking.wake_link, number=number))
             asked = {"feed": "longpoll", "since": described["update_seq"], "limit": "1"}
             while not (await _json(way.client, f"{path}/_changes", asked))["results"]:
                 pass

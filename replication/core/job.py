@@ -18,6 +18,8 @@ import orjson
 from acl.core.errors import KeyFormatError
 from acl.core.httpkey import HttpKey, ThaliGroup
 from couchapi.core import names
+from discovery.core import windows
+from replication.core import bandwidth
 from replication.core.errors import BadJob
 from replication.core.options import Options
 
@@ -99,7 +101,7 @@ class Kind(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Wish:
-    """What somebody asks for; raises BadJob where it cannot be meant."""
+    """What somebody asks for; raises BadJob, BadWindows where it cannot be meant."""
 
     db_name: str
     peer: str
@@ -113,6 +115,10 @@ class Wish:
     """The database's name at the peer; empty: what the peer's URL says, else the same."""
     lasts: int = 0
     """Seconds after which the job ends unless it is renewed; 0: never."""
+    windows: str = ""
+    """When it runs, in UTC as `windows.parse` reads it; empty: always."""
+    limit: int = 0
+    """Bytes a second, both ways together; 0: no limit of its own."""
 
     def __post_init__(self) -> None:
         kind_of(self.peer)
@@ -122,6 +128,9 @@ class Wish:
             raise BadJob("This is more than a job can hold. Use a selector, or a filter.")
         if not 0 <= self.lasts <= LONGEST_PERIOD:
             raise BadJob(f"A job lasts up to {LONGEST_PERIOD} seconds; without a number, for ever.")
+        windows.parse(self.windows)
+        if self.limit and not bandwidth.SMALLEST <= self.limit <= bandwidth.LARGEST:
+            raise BadJob(f"A limit has {bandwidth.SMALLEST} bytes a second or more; 0 is none.")
 
 
 def kind_of(peer: str) -> Kind:

@@ -25,7 +25,8 @@ JOBS = "_jobs"
 
 _COLUMNS = (
     "id, db_name, peer, there, direction, mode, every, priority, options, mesh, wished_by, rep_id,"
-    " docid, transient, paused, created_at, lasts, ends_at"
+    " docid, transient, paused, created_at, lasts, ends_at, windows,"
+    " bytes_per_second"
 )
 
 
@@ -63,6 +64,10 @@ class JobRow(NamedTuple):
     created_at: float
     lasts: int
     ends_at: float
+    windows: str
+    """When it runs, in UTC; empty: always."""
+    limit: int
+    """Bytes a second; 0: none."""
 
 
 def add(
@@ -71,8 +76,10 @@ def add(
     """Keep a wish and return the number of its job."""
     row = sql.one(
         "INSERT INTO replication_job (db_name, peer, there, direction, mode, every, priority,"
-        " options, mesh, wished_by, rep_id, docid, transient, paused, created_at, lasts, ends_at)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
+        " options, mesh, wished_by, rep_id, docid, transient, paused, created_at, lasts, ends_at,"
+        " windows, bytes_per_second)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " RETURNING id",
         (
             wish.db_name,
             wish.peer,
@@ -88,6 +95,8 @@ def add(
             now,
             wish.lasts,
             now + wish.lasts if wish.lasts else schedule.NEVER,
+            wish.windows,
+            wish.limit,
         ),
     )
     assert row is not None
@@ -163,9 +172,9 @@ def pause(sql: Sql, number: int, paused: bool) -> None:
 
 
 def run(sql: Sql, number: int, now: float) -> None:
-    """Make a job due at `now`, an ended one too; raises NoSuchJob."""
+    """Make a job run at `now`, whatever holds it, an ended one too; raises NoSuchJob."""
     sql.execute(
-        "UPDATE replication_link SET due_at = %s, again = TRUE, failures = 0,"
+        "UPDATE replication_link SET due_at = %s, again = TRUE, failures = 0, forced = TRUE,"
         " state = CASE WHEN lease_until > 0 THEN state ELSE %s END WHERE job_id = %s",
         (now, State.PENDING.value, get(sql, number).id),
     )

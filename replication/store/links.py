@@ -7,14 +7,15 @@ takes the link over when the lease has run out (design/replication.md, "What a h
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from acl.sql import Sql
 from couchapi import wakeups
 from replication.core import schedule
-from replication.core.job import Direction, Mode, Priority, State
+from replication.core.job import Direction, Priority, State
 from replication.core.schedule import Due
+from replication.store import policy
 from replication.store.jobs import JOBS
 
 _MOST_LOOKED_AT = 500
@@ -48,6 +49,14 @@ class LinkRow(NamedTuple):
     docs_written: int
     doc_write_failures: int
     result: str
+    forced: bool
+    opens_at: float
+    closes_at: float
+    bytes_moved: int
+    documents_rate: float
+    bytes_rate: float
+    at_first: int | None
+    attachments_left: int
 
 
 class Claim(NamedTuple):
@@ -68,6 +77,9 @@ class Claim(NamedTuple):
     wished_by: str
     transient: bool
     mesh: bool
+    priority: str
+    limit: int
+    """Bytes a second; 0: none."""
     owner: str = ""
     started_at: float = 0.0
 
@@ -80,6 +92,30 @@ class Counts(NamedTuple):
     doc_write_failures: int = 0
 
 
+class Pace(NamedTuple):
+    """How fast a run goes or went, and how many bytes it moved."""
+
+    documents_rate: float = 0.0
+    """Documents a second."""
+    bytes_rate: float = 0.0
+    """Bytes a second."""
+    moved: int = 0
+
+
+NO_PACE: Final = Pace()
+
+
+class Hours(NamedTuple):
+    """When a link may run next, and until when."""
+
+    opens_at: float = 0.0
+    closes_at: float = schedule.NEVER
+
+
+ALWAYS: Final = Hours()
+_NO_HOURS: Final[Mapping[str, Hours]] = {}
+
+
 class Ended(NamedTuple):
     """How a run went; `due_at` is when the next one is."""
 
@@ -90,18 +126,21 @@ class Ended(NamedTuple):
     behind: int | None = None
     counts: Counts = Counts()
     result: str = ""
+    attachments_left: int = 0
+    pace: Pace = NO_PACE
 
 
 _LINK = (
     "id, job_id, key, name, direction, state, due_at, failures, lease_until, started_at,"
     " last_success, last_error, behind, path, docs_read, docs_written, doc_write_failures,"
-    " result"
+    " result, forced, opens_at, closes_at, bytes_moved, documents_rate, bytes_rate, at_first,"
+    " attachments_left"
 )
 _CLAIM = (
     "l.id, l.job_id, l.key, l.name, l.direction, l.failures, j.db_name, j.peer, j.there, j.mode,"
-    " j.every, j.options, j.wished_by, j.transient, j.mesh"
+    " j.every, j.options, j.wished_by, j.transient, j.mesh, j.priority, j.bytes_per_second"
 )
-_OPEN = "NOT j.paused AND j.ends_at > %s AND l.due_at <= %s AND l.lease_until <= %s"
+OPEN: Final = "NOT j.paused AND j.ends_at > %s AND l.due_at <= %s AND l.lease_until <= %s"
 
 
 # -- which there are -------------------------------------------------------------------------------
@@ -119,11 +158,18 @@ def everything(sql: Sql) -> list[LinkRow]:
 
 
 def reconcile(
-    sql: Sql, job_id: int, direction: str, meant: Sequence[Meant], now: float, grace: float = 0.0
+    sql: Sql,
+    job_id: int,
+    direction: str,
+    meant: Sequence[Meant],
+    now: float,
+    grace: float = 0.0,
+    hours: Mapping[str, Hours] = _NO_HOURS,
 ) -> bool:
     """Give the job a link for each of `meant` and each way, and no others; tell what changed.
 
-    New ones are due now, those that push after `grace` seconds.
+    New ones are due now, those that push after `grace` seconds.  `hours`, by key, are those at
+    which each may run.
     """
     wanted = {(one.key, way.value): one for one in meant for way in Direction(direction).ways}
     held = {(row.key, row.direction): row for row in of_job(sql, job_id)}
@@ -133,20 +179,36 @@ def reconcile(
         if place not in held:
             due_at = now + grace if place[1] == Direction.PUSH else now
             _insert(sql, job_id, one, place[1], due_at)
+            _set_hours(sql, job_id, place, hours.get(one.key, ALWAYS))
         elif held[place].name != one.name:
             sql.execute(
                 "UPDATE replication_link SET name = %s WHERE id = %s", (one.name, held[place].id)
             )
+    for place in wanted.keys() & held.keys():
+        known = Hours(held[place].opens_at, held[place].closes_at)
+        if known != hours.get(place[0], ALWAYS):
+            _set_hours(sql, job_id, place, hours.get(place[0], ALWAYS))
     return held.keys() != wanted.keys()
+
+
+def _set_hours(sql: Sql, job_id: int, place: tuple[str, str], hours: Hours) -> None:
+    sql.execute(
+        "UPDATE replication_link SET opens_at = %s, closes_at = %s"
+        " WHERE job_id = %s AND key = %s AND direction = %s",
+        (*hours, job_id, *place),
+    )
 
 
 def _insert(sql: Sql, job_id: int, meant: Meant, direction: str, due_at: float) -> None:
     sql.execute(
         "INSERT INTO replication_link (job_id, key, name, direction, state, due_at, again,"
         " failures, lease_owner, lease_until, last_error, path, docs_read, docs_written,"
-        " doc_write_failures, result)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, 0, '', 0, '', '', 0, 0, 0, '')",
-        (job_id, meant.key, meant.name, direction, State.PENDING.value, due_at, False),
+        " doc_write_failures, result, forced, opens_at, closes_at, bytes_moved, documents_rate,"
+        " bytes_rate, attachments_left)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, 0, '', 0, '', '', 0, 0, 0, '', FALSE, 0, %s, 0, 0,"
+        " 0, 0)",
+        (job_id, meant.key, meant.name, direction, State.PENDING.value, due_at, False)
+        + (schedule.NEVER,),
     )
 
 
@@ -159,119 +221,22 @@ def ended_with_document(sql: Sql) -> int:
     return 0 if row is None else int(row[0])
 
 
-# -- waking ----------------------------------------------------------------------------------------
-
-_WAKE = (
-    # What runs goes on once more; what rests is due.  Those that ended stay ended.
-    "UPDATE replication_link SET due_at = CASE WHEN due_at > %s THEN %s ELSE due_at END,"
-    " again = (lease_until > %s) WHERE (due_at > %s OR (lease_until > %s AND NOT again))"
-    " AND state NOT IN ('completed', 'failed', 'crashing')"
-)
-
-
-def wake_push(sql: Sql, db_names: Iterable[str], now: float) -> int:
-    """Make the continuous pushes of changed databases due; return how many became so.
-
-    A device of the owner pulls by itself: what it can reach has not to be sent to it as well.
-    """
-    return sum(
-        _wake(
-            sql,
-            now,
-            " AND direction = 'push' AND job_id IN (SELECT id FROM replication_job"
-            f" WHERE db_name = %s AND mode = 'continuous' AND {which})",
-            (name,),
-            due_at,
-        )
-        for name in db_names
-        for which, due_at in (("NOT mesh", now), ("mesh", now + schedule.GRACE))
-    )
-
-
-def wake_pull(sql: Sql, key: str, there: Iterable[str], now: float) -> int:
-    """Make the continuous pulls of databases that changed at a peer due."""
-    return sum(
-        _wake(
-            sql,
-            now,
-            " AND key = %s AND direction = 'pull' AND job_id IN (SELECT id FROM replication_job"
-            " WHERE there = %s AND mode = 'continuous')",
-            (key, name),
-        )
-        for name in there
-    )
-
-
-def wake_peer(sql: Sql, key: str, now: float) -> int:
-    """Make everything that waits for a hub due: it answers, and may have changed unseen."""
-    changed = sql.execute(
-        "UPDATE replication_link SET due_at = %s WHERE key = %s AND due_at > %s"
-        " AND state IN ('waiting', 'crashing')"
-        " AND job_id IN (SELECT id FROM replication_job WHERE mode = 'continuous')",
-        (now, key, now),
-    )
-    return int(changed.rowcount)
-
-
-def wake_pushes(sql: Sql, now: float) -> int:
-    """Make all continuous pushes due: something may have been written unseen."""
-    changed = sql.execute(
-        "UPDATE replication_link SET due_at = %s WHERE direction = 'push' AND due_at > %s"
-        " AND state = 'waiting'"
-        " AND job_id IN (SELECT id FROM replication_job WHERE mode = 'continuous')",
-        (now, now),
-    )
-    return int(changed.rowcount)
-
-
-def wake_link(sql: Sql, number: int, now: float) -> int:
-    """Make one link due."""
-    return _wake(sql, now, " AND id = %s", (number,))
-
-
-def _wake(
-    sql: Sql, now: float, where: str, params: tuple[object, ...], due_at: float | None = None
-) -> int:
-    at = now if due_at is None else due_at
-    return int(sql.execute(_WAKE + where, (at, at, now, at, now, *params)).rowcount)
-
-
 # -- running ---------------------------------------------------------------------------------------
-
-
-def due_priorities(sql: Sql, now: float) -> list[Priority]:
-    """Return the priorities of which something may run now."""
-    rows = sql.all(
-        "SELECT DISTINCT j.priority FROM replication_link l JOIN replication_job j"
-        f" ON j.id = l.job_id WHERE {_OPEN}",
-        (now, now, now),
-    )
-    return [Priority(row[0]) for row in rows]
-
-
-def next_due(sql: Sql, now: float) -> float:
-    """Return when something will be due, or a lease runs out, after `now`."""
-    row = sql.one(
-        "SELECT min(CASE WHEN l.lease_until > l.due_at THEN l.lease_until ELSE l.due_at END)"
-        " FROM replication_link l JOIN replication_job j ON j.id = l.job_id WHERE NOT j.paused"
-        " AND (l.due_at > %s OR l.lease_until > %s)",
-        (now, now),
-    )
-    return schedule.NEVER if row is None or row[0] is None else float(row[0])
 
 
 def claim(sql: Sql, owner: str, now: float, at_once: int = schedule.AT_ONCE) -> list[Claim]:
     """Take the links that this worker, `owner`, is to run now."""
+    may_run, at = policy.may_run(sql, now)
     rows = sql.all(
-        f"SELECT {_CLAIM}, l.due_at, j.priority FROM replication_link l JOIN replication_job j"
-        f" ON j.id = l.job_id WHERE {_OPEN} ORDER BY l.due_at LIMIT %s",
-        (now, now, now, _MOST_LOOKED_AT),
+        f"SELECT {_CLAIM}, l.due_at FROM replication_link l JOIN replication_job j"
+        f" ON j.id = l.job_id WHERE {OPEN} AND {may_run} ORDER BY l.due_at LIMIT %s",
+        (now, now, now, *at, _MOST_LOOKED_AT),
     )
     running = Counter(_running(sql, now))
-    due = [Due(row[0], row[2] or row[3], Priority(row[-1]).rank, row[-2]) for row in rows]
+    due = [Due(row[0], row[2] or row[3], Priority(row[-3]).rank, row[-1]) for row in rows]
     chosen = set(schedule.choose(due, running, at_once - running.total()))
     return [
-        Claim._make((*row[:-2], owner, now))
+        Claim._make((*row[:-1], owner, now))
         for row in rows
         if row[0] in chosen and _take(sql, row[0], owner, now)
     ]
@@ -285,31 +250,44 @@ def _running(sql: Sql, now: float) -> list[str]:
 def _take(sql: Sql, number: int, owner: str, now: float) -> bool:
     taken = sql.execute(
         "UPDATE replication_link SET lease_owner = %s, lease_until = %s, started_at = %s,"
-        " state = %s, again = FALSE WHERE id = %s AND lease_until <= %s",
+        " state = %s, again = FALSE, at_first = NULL WHERE id = %s AND lease_until <= %s",
         (owner, now + schedule.LEASE, now, State.RUNNING.value, number, now),
     )
     return bool(taken.rowcount)
 
 
 def renew(sql: Sql, owner: str, numbers: Iterable[int], now: float) -> set[int]:
-    """Hold links for longer; return those that are still this worker's, and not paused."""
+    """Hold links for longer; return those that are still this worker's, and may go on."""
+    may_run, at = policy.may_run(sql, now)
     return {
         number
         for number in numbers
         if sql.execute(
-            "UPDATE replication_link SET lease_until = %s WHERE id = %s AND lease_owner = %s"
-            " AND lease_until > %s"
-            " AND job_id IN (SELECT id FROM replication_job WHERE NOT paused)",
-            (now + schedule.LEASE, number, owner, now),
+            "UPDATE replication_link AS l SET lease_until = %s WHERE id = %s AND lease_owner = %s"
+            " AND lease_until > %s AND EXISTS (SELECT 1 FROM replication_job j"
+            f" WHERE j.id = l.job_id AND NOT j.paused AND {may_run})",
+            (now + schedule.LEASE, number, owner, now, *at),
         ).rowcount
     }
 
 
-def note(sql: Sql, claim: Claim, behind: int | None, path: str) -> None:
-    """Note how far a run is."""
+def limits(sql: Sql, now: float) -> dict[int, float]:
+    """Return the limit of each link that runs, in whichever process; 0: none."""
+    rows = sql.all(
+        "SELECT l.id, j.bytes_per_second FROM replication_link l JOIN replication_job j"
+        " ON j.id = l.job_id WHERE l.lease_until > %s",
+        (now,),
+    )
+    return {number: float(limit) for number, limit in rows}
+
+
+def note(sql: Sql, claim: Claim, behind: int | None, path: str, pace: Pace = NO_PACE) -> None:
+    """Note how far a run is, and how fast."""
     sql.execute(
-        "UPDATE replication_link SET behind = %s, path = %s WHERE id = %s AND lease_owner = %s",
-        (behind, path, claim.id, claim.owner),
+        "UPDATE replication_link SET behind = %s, path = %s, documents_rate = %s, bytes_rate = %s,"
+        " at_first = CASE WHEN at_first > %s THEN at_first ELSE %s END"
+        " WHERE id = %s AND lease_owner = %s",
+        (behind, path, *pace[:2], behind, behind, claim.id, claim.owner),
     )
 
 
@@ -321,7 +299,9 @@ def finish(sql: Sql, claim: Claim, ended: Ended, now: float) -> None:
         " due_at = CASE WHEN again AND %s THEN %s ELSE %s END, again = FALSE, last_error = %s,"
         " last_success = CASE WHEN %s THEN %s ELSE last_success END, behind = %s,"
         " result = %s, docs_read = docs_read + %s, docs_written = docs_written + %s,"
-        " doc_write_failures = doc_write_failures + %s WHERE id = %s AND lease_owner = %s",
+        " doc_write_failures = doc_write_failures + %s, attachments_left = %s,"
+        " forced = CASE WHEN %s THEN forced ELSE FALSE END, documents_rate = %s, bytes_rate = %s,"
+        " bytes_moved = bytes_moved + %s WHERE id = %s AND lease_owner = %s",
         (
             ended.state.value,
             ended.failures,
@@ -334,6 +314,9 @@ def finish(sql: Sql, claim: Claim, ended: Ended, now: float) -> None:
             ended.behind,
             ended.result,
             *ended.counts,
+            ended.attachments_left,
+            ended.state is State.PENDING,
+            *ended.pace,
             claim.id,
             claim.owner,
         ),
@@ -348,27 +331,3 @@ def release(sql: Sql, owner: str, now: float) -> None:
         " WHERE lease_owner = %s",
         (State.PENDING.value, now, owner),
     )
-
-
-# -- peers -----------------------------------------------------------------------------------------
-
-
-def watched_hubs(sql: Sql) -> list[tuple[str, str, bool]]:
-    """Return (key, a peer's text, whether it is ours) of hubs that continuous jobs pull from."""
-    rows = sql.all(
-        "SELECT l.key, max(j.peer), max(CASE WHEN j.mesh THEN 1 ELSE 0 END) FROM replication_link l"
-        " JOIN replication_job j ON j.id = l.job_id WHERE l.key <> '' AND l.direction = 'pull'"
-        " AND j.mode = %s AND NOT j.paused GROUP BY l.key",
-        (Mode.CONTINUOUS.value,),
-    )
-    return [(key, peer, bool(mesh)) for key, peer, mesh in rows]
-
-
-def watched_servers(sql: Sql) -> list[tuple[int, str]]:
-    """Return (link, URL) of the servers that continuous jobs pull from."""
-    rows = sql.all(
-        "SELECT l.id, j.peer FROM replication_link l JOIN replication_job j ON j.id = l.job_id"
-        " WHERE l.key = '' AND l.direction = 'pull' AND j.mode = %s AND NOT j.paused",
-        (Mode.CONTINUOUS.value,),
-    )
-    return [(number, peer) for number, peer in rows]

@@ -26,7 +26,7 @@ from replication.core.options import Options
 from replication.mesh import Sharing, sharing
 from replication.routing import Way
 from replication.runs import Worker
-from replication.store import jobs, links
+from replication.store import jobs, links, waking
 from replication.store.links import Ended, LinkRow, Meant
 
 _numbers = itertools.count(1)
@@ -122,7 +122,7 @@ async def test_a_push_runs_and_waits_for_more(
     assert (link.state, link.behind) == (State.WAITING, 0)
     assert await has(owner, f"{there}/of-{here[1:]}")
     await owner.put(f"{here}/more", {})
-    woken = partial(links.wake_push, db_names=[here.strip("/")], now=time.time())
+    woken = partial(waking.wake_push, db_names=[here.strip("/")], now=time.time())
     assert await sql.write(woken) == 1
     link = await bench.run(number)
     assert (link.state, link.docs_written) == (State.WAITING, 2)

@@ -231,9 +231,9 @@ class TestApplications:
         from functools import partial
 
         from acl import sql
-        from replication.store import links
+        from replication.store import waking
 
-        await sql.write(partial(links.wake_push, db_names=[source], now=10.0))
+        await sql.write(partial(waking.wake_push, db_names=[source], now=10.0))
         wakeups.announce(JOBS)
         async with asyncio.timeout(30):
             while True:

@@ -14,7 +14,7 @@ from acl import sql
 from replication.core import schedule
 from replication.core.errors import NoSuchJob
 from replication.core.job import Direction, Mode, State, Wish
-from replication.store import jobs, links
+from replication.store import jobs, links, waking
 from replication.store.links import Claim, Counts, Ended, LinkRow, Meant
 
 NOW = 1_000_000.0
@@ -157,8 +157,8 @@ def test_a_link_rests_until_it_is_woken(keep: Callable[..., Kept]) -> None:
     link = job.finish(claim, rests)
     assert (link.last_success, link.behind, link.docs_written) == (NOW, 0, 2)
     assert job.claim("worker", NOW + 1) is None
-    assert wake(links.wake_pull, job.key, [job.db_name], now=NOW + 2) == 1
-    assert wake(links.wake_pull, job.key, [job.db_name], now=NOW + 2) == 0
+    assert wake(waking.wake_pull, job.key, [job.db_name], now=NOW + 2) == 1
+    assert wake(waking.wake_pull, job.key, [job.db_name], now=NOW + 2) == 0
     assert job.claim("worker", NOW + 2) is not None
 
 
@@ -166,8 +166,8 @@ def test_a_change_during_a_run_is_not_forgotten(keep: Callable[..., Kept]) -> No
     job = keep(Direction.PUSH)
     claim = job.claim("worker")
     assert claim is not None
-    assert wake(links.wake_push, [job.db_name], now=NOW + 1) == 1
-    assert wake(links.wake_push, [job.db_name], now=NOW + 1) == 0
+    assert wake(waking.wake_push, [job.db_name], now=NOW + 1) == 1
+    assert wake(waking.wake_push, [job.db_name], now=NOW + 1) == 0
     link = job.finish(claim, Ended(State.WAITING, NOW + 3600), NOW + 2)
     assert link.due_at == NOW + 2
 
@@ -178,9 +178,9 @@ def test_a_change_wakes_only_whom_it_concerns(keep: Callable[..., Kept]) -> None
         claim = job.claim("worker")
         assert claim is not None
         job.finish(claim, Ended(State.WAITING, NOW + 3600))
-    assert wake(links.wake_push, [pull.db_name, push.db_name, once.db_name], now=NOW) == 1
-    assert wake(links.wake_pull, once.key, [once.db_name], now=NOW) == 0
-    assert wake(links.wake_pull, pull.key, [push.db_name], now=NOW) == 0
+    assert wake(waking.wake_push, [pull.db_name, push.db_name, once.db_name], now=NOW) == 1
+    assert wake(waking.wake_pull, once.key, [once.db_name], now=NOW) == 0
+    assert wake(waking.wake_pull, pull.key, [push.db_name], now=NOW) == 0
 
 
 def test_a_device_has_time_to_fetch_before_it_is_sent_to(tables: None) -> None:
@@ -196,8 +196,8 @@ def test_a_device_has_time_to_fetch_before_it_is_sent_to(tables: None) -> None:
         claim = kept.claim("worker", now)
         assert claim is not None
         kept.finish(claim, Ended(State.WAITING, NOW + 3600), now)
-    assert wake(links.wake_push, [db_name], now=NOW + 10) == 1
-    assert wake(links.wake_push, [db_name], now=NOW + 11) == 0
+    assert wake(waking.wake_push, [db_name], now=NOW + 10) == 1
+    assert wake(waking.wake_push, [db_name], now=NOW + 11) == 0
     assert kept.links()[1].due_at == NOW + 10 + schedule.GRACE
     sql.write_sync(partial(jobs.remove, number=job.id))
 
@@ -208,7 +208,7 @@ def test_pushes_look_for_what_was_written_unseen(keep: Callable[..., Kept]) -> N
         claim = job.claim("worker")
         assert claim is not None
         job.finish(claim, Ended(state, NOW + 3600, error="No." if job is failed else ""))
-    assert wake(links.wake_pushes, now=NOW + 1) == 1
+    assert wake(waking.wake_pushes, now=NOW + 1) == 1
     assert push.link.due_at == NOW + 1
 
 
@@ -219,8 +219,8 @@ def test_what_failed_waits_its_time_unless_the_peer_is_back(keep: Callable[..., 
     failed = Ended(State.CRASHING, NOW + 60, failures=2, error="Nobody answers.")
     link = job.finish(claim, failed)
     assert (link.last_error, link.failures, link.last_success) == ("Nobody answers.", 2, None)
-    assert wake(links.wake_pull, job.key, [job.db_name], now=NOW) == 0
-    assert wake(links.wake_peer, job.key, now=NOW) == 1
+    assert wake(waking.wake_pull, job.key, [job.db_name], now=NOW) == 0
+    assert wake(waking.wake_peer, job.key, now=NOW) == 1
 
 
 def test_what_has_ended_is_not_woken_but_may_be_run_again(keep: Callable[..., Kept]) -> None:
@@ -228,7 +228,7 @@ def test_what_has_ended_is_not_woken_but_may_be_run_again(keep: Callable[..., Ke
     claim = job.claim("worker")
     assert claim is not None
     job.finish(claim, Ended(State.COMPLETED, schedule.NEVER))
-    assert wake(links.wake_push, [job.db_name], now=NOW) == 0
+    assert wake(waking.wake_push, [job.db_name], now=NOW) == 0
     sql.write_sync(partial(jobs.pause, number=job.number, paused=False))
     assert job.claim("worker") is None
     sql.write_sync(partial(jobs.run, number=job.number, now=NOW))
@@ -238,11 +238,11 @@ def test_what_has_ended_is_not_woken_but_may_be_run_again(keep: Callable[..., Ke
 def test_the_next_time_is_known(keep: Callable[..., Kept]) -> None:
     early = NOW - 900_000  # Other tests' rows are later.
     job = keep(now=early)
-    due = sql.read_sync(partial(links.next_due, now=early - 10))
+    due = sql.read_sync(partial(waking.next_due, now=early - 10))
     assert due == early
-    assert sql.read_sync(partial(links.due_priorities, now=early)) == ["normal"]
+    assert sql.read_sync(partial(waking.due_priorities, now=early)) == ["normal"]
     job.claim("worker", early)
-    due = sql.read_sync(partial(links.next_due, now=early))
+    due = sql.read_sync(partial(waking.next_due, now=early))
     assert due == early + schedule.LEASE
 
 
