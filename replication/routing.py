@@ -25,7 +25,7 @@ from acl.core.httpkey import HttpKey, ThaliGroup
 from discovery import store as found
 from discovery.core.addresses import Address
 from discovery.core.errors import AddressError, DiscoveryError, OurselvesError
-from discovery.dialer import Session, dial, near
+from discovery.dialer import Session, dial, near, open_client, ways
 from replication.core import job as jobs
 from replication.core.errors import BadJob
 from replication.core.job import Kind
@@ -213,14 +213,15 @@ async def _server(url: str) -> AsyncIterator[Way]:
     auth = None
     if parts.username is not None:
         auth = httpx.BasicAuth(unquote(parts.username), unquote(parts.password or ""))
-    async with httpx.AsyncClient(
-        base_url=f"{parts.scheme}://{host}{before}",
-        auth=auth,
+    client = open_client(
+        f"{parts.scheme}://{host}{before}",
+        verify=httpx.create_ssl_context(trust_env=False),
+        ways=await ways(),
+        peer=host,
         timeout=_SECONDS,
-        trust_env=False,
-        follow_redirects=False,
-        limits=httpx.Limits(max_connections=8),
-    ) as client:
+        auth=auth,
+    )
+    async with client:
         yield Way(client, "internet")
 
 

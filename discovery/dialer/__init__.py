@@ -24,12 +24,16 @@ from discovery.core.errors import (
     AddressError,
     DiscoveryError,
     OurselvesError,
+    TorOff,
+    TorOnly,
     UnreachableError,
     WrongKeyError,
 )
+from discovery.dialer.outward import RefusedByTorError, Ways, ways
+from discovery.dialer.outward import client as open_client
 from discovery.dialer.pinned import PinnedContext
 
-__all__ = ["Session", "dial"]
+__all__ = ["Session", "Ways", "dial", "open_client", "ways"]
 
 _HEAD_START_SECONDS = 2.0
 _AT_ONCE = 8
@@ -67,14 +71,21 @@ async def dial(
 async def _first(key: str | None, addresses: Sequence[Address], timeout: float) -> Session:
     if not addresses:
         raise AddressError("There is no address to reach this hub at.")
-    tries = [
-        asyncio.create_task(_after(_HEAD_START_SECONDS * place, key, address, timeout))
-        for place, address in enumerate(kinds.nearest_first(addresses)[:_AT_ONCE])
-    ]
+    there_are = await ways()
+    tries: list[asyncio.Task[Session]] = []
+    for address in _chosen(addresses):
+        attempt = _after([*tries], key, address, timeout, there_are)
+        tries.append(asyncio.create_task(attempt))
     try:
         return await _winner(tries)
     finally:
         await _abandon(tries)
+
+
+def _chosen(addresses: Sequence[Address]) -> list[Address]:
+    """Return what is tried: of too many, what is near, and what is reached from everywhere."""
+    ranked = kinds.nearest_first(addresses)
+    return [*ranked[: _AT_ONCE - 1], *ranked[_AT_ONCE - 1 :][-1:]]
 
 
 async def _winner(tries: Sequence[asyncio.Task[Session]]) -> Session:
@@ -84,8 +95,14 @@ async def _winner(tries: Sequence[asyncio.Task[Session]]) -> Session:
             return await attempt
         except DiscoveryError as error:
             failures.append(error)
-    # That a stranger answers is worth more to know than that nobody does elsewhere.
-    raise next((one for one in failures if not isinstance(one, UnreachableError)), failures[0])
+    raise min(failures, key=_worth)
+
+
+def _worth(failure: DiscoveryError) -> int:
+    """Rank failures: that a stranger answers is worth more to know than that nobody does."""
+    if not isinstance(failure, UnreachableError):
+        return 0
+    return 2 if isinstance(failure, TorOff | TorOnly) else 1
 
 
 async def _abandon(tries: Sequence[asyncio.Task[Session]]) -> None:
@@ -103,14 +120,24 @@ def _succeeded(attempt: asyncio.Task[Session]) -> bool:
     return attempt.done() and not attempt.cancelled() and attempt.exception() is None
 
 
-async def _after(delay: float, key: str | None, address: Address, timeout: float) -> Session:
-    await asyncio.sleep(delay)
-    return await _connect(key, address, timeout)
+async def _after(
+    earlier: Sequence[asyncio.Task[Session]],
+    key: str | None,
+    address: Address,
+    timeout: float,
+    ways: Ways,
+) -> Session:
+    """Connect when the tries before have failed, or have had their head start."""
+    ways.through_tor(address.host)  # Or it raises, at once.
+    if earlier:
+        await asyncio.wait(earlier, timeout=_HEAD_START_SECONDS * len(earlier))
+    return await _connect(key, address, timeout, ways)
 
 
-async def _connect(key: str | None, address: Address, timeout: float) -> Session:
+async def _connect(key: str | None, address: Address, timeout: float, ways: Ways) -> Session:
     context = _context(key)
-    client = _client(context, address, timeout)
+    url, peer = f"https://{address}", key or str(address)
+    client = open_client(url, verify=context, ways=ways, peer=peer, timeout=timeout)
     try:
         # The least that a hub answers to everybody: it opens the connection that is kept.
         async with client.stream("GET", "/_up") as answer:
@@ -137,6 +164,8 @@ def _translated(context: PinnedContext, error: Exception) -> DiscoveryError:
         return OurselvesError()
     if context.is_stranger:
         return WrongKeyError()
+    if isinstance(error.__cause__, RefusedByTorError):
+        return error.__cause__.reason
     if isinstance(error, httpx.RemoteProtocolError):
         return UnreachableError("What answers at this address is not a hub.")
     return UnreachableError()
@@ -147,26 +176,3 @@ def _context(key: str | None) -> PinnedContext:
     context = PinnedContext(key, identity.load(folder).device_key)
     context.load_cert_chain(folder / "device.crt", folder / "device.key")
     return context
-
-
-def _client(context: PinnedContext, address: Address, timeout: float) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        base_url=f"https://{address}",
-        verify=context,
-        proxy=_proxy(address),
-        timeout=timeout,
-        trust_env=False,
-        follow_redirects=False,
-        limits=httpx.Limits(max_connections=8, max_keepalive_connections=8),
-    )
-
-
-def _proxy(address: Address) -> str | None:
-    if address.kind != kinds.TOR:
-        return None
-    if not settings.HUB_TOR_SOCKS:
-        raise UnreachableError(
-            "This hub can be reached through Tor only, and Tor is not set up here. "
-            "Set HUB_TOR_SOCKS, or ask for an address in your network."
-        )
-    return f"socks5h://{settings.HUB_TOR_SOCKS}"

@@ -61,6 +61,32 @@ async def _read(answer: httpx.Response) -> bytes:
     return beacons
 
 
+async def ask(address: Address, certificate: bytes, path: str, body: bytes) -> bytes:
+    """Post something without saying who asks, to the listener of this certificate alone.
+
+    Returns the answer; raises UnreachableError, also for a refusal.
+    """
+    try:
+        async with _client(_only(certificate), address, _SECONDS) as client:
+            return await _posted(client, path, body)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise UnreachableError from error
+
+
+async def tell(to: Session, path: str, body: bytes) -> None:
+    """Post something in a session; raises UnreachableError."""
+    try:
+        await _posted(to.client, path, body)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise UnreachableError from error
+
+
+async def _posted(client: httpx.AsyncClient, path: str, body: bytes) -> bytes:
+    headers = {"Content-Type": "application/json"}
+    async with client.stream("POST", path, content=body, headers=headers) as answer:
+        return await _read(answer)
+
+
 @contextlib.asynccontextmanager
 async def session(
     key: str, address: Address, certificate: bytes, *, timeout: float = 30
@@ -99,13 +125,18 @@ def _anonymous() -> ssl.SSLContext:
 
 
 def _pinned(certificate: bytes) -> ssl.SSLContext:
+    context = _only(certificate)
+    folder = settings.HUB_DATA
+    context.load_cert_chain(folder / "device.crt", folder / "device.key")
+    return context
+
+
+def _only(certificate: bytes) -> ssl.SSLContext:
     context = _anonymous()
     context.verify_mode = ssl.CERT_REQUIRED
     # The certificate is compared as it is; what a modern one should say beside does not matter.
     context.verify_flags = ssl.VERIFY_X509_TRUSTED_FIRST | ssl.VERIFY_X509_PARTIAL_CHAIN
     context.load_verify_locations(cadata=certificate)
-    folder = settings.HUB_DATA
-    context.load_cert_chain(folder / "device.crt", folder / "device.key")
     return context
 
 

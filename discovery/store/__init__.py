@@ -92,6 +92,7 @@ from discovery.store.tor import (
     tor,
     tor_clients,
     tor_events,
+    tor_or_none,
 )
 
 __all__ = [
@@ -182,6 +183,7 @@ __all__ = [
     "tor",
     "tor_clients",
     "tor_events",
+    "tor_or_none",
     "value_of",
     "watch",
     "withdraw_offer",

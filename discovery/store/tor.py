@@ -32,6 +32,11 @@ def tor() -> TorState:
     return row
 
 
+def tor_or_none() -> TorState | None:
+    """Return the row where there is one."""
+    return TorState.objects.filter(pk=_ONLY).first()
+
+
 def set_tor(**values: object) -> None:
     """Set fields of the row."""
     tor()

@@ -288,7 +288,7 @@ class TestServers:
         real = httpx.AsyncClient
 
         def client(**options: Any) -> httpx.AsyncClient:
-            return real(**options, transport=owner_http._transport)
+            return real(**{**options, "transport": owner_http._transport})
 
         monkeypatch.setattr(routing.httpx, "AsyncClient", client)
         return "http://127.0.0.1:5984"

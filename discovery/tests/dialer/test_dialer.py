@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import datetime
-import gc
 import socketserver
 import ssl
 import threading
@@ -97,7 +95,7 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 @pytest.fixture
-def ours(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Keys:
+def ours(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch, tables: None) -> Keys:
     keys = Keys(tmp_path / "ours")
     settings.HUB_DATA = keys.folder
     known = identity.Identity(keys.identity_key, keys.device_key, "")
@@ -186,42 +184,3 @@ async def test_what_is_not_a_hub_is_not_taken_for_one(peer: Peer, answer: bytes)
     with pytest.raises(UnreachableError, match="not a hub"):
         async with dial(None, [peer.address]):
             pass
-
-
-async def test_onions_are_never_looked_up(ours: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
-    onion = Address.parse("a" * 56 + ".onion:6984")
-    asked = []
-    loop = asyncio.get_running_loop()
-    monkeypatch.setattr(loop, "getaddrinfo", lambda *name, **_: asked.append(name))
-    with pytest.raises(UnreachableError, match="Tor is not set up"):
-        async with dial(None, [onion]):
-            pass
-    assert not asked
-
-
-# httpcore leaves a connection, whose proxy has refused, to the collection of garbage.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-async def test_an_onion_is_named_to_the_socks_proxy_alone(ours: Keys, settings: Any) -> None:
-    heard = bytearray()
-    done = asyncio.Event()
-
-    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heard.extend(await reader.read(1024))
-        writer.write(b"\x05\x00")
-        heard.extend(await reader.read(1024))
-        writer.write(b"\x05\x04\x00\x01" + bytes(6))  # Host unreachable.
-        await writer.drain()
-        writer.close()
-        await writer.wait_closed()
-        done.set()
-
-    server = await asyncio.start_server(proxy, "127.0.0.1", 0)
-    settings.HUB_TOR_SOCKS = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    host = "a" * 56 + ".onion"
-    async with server:
-        with pytest.raises(UnreachableError):
-            async with dial(None, [Address.parse(f"{host}:6984")]):
-                pass
-        await done.wait()
-    gc.collect()
-    assert host.encode() in heard
