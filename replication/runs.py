@@ -34,7 +34,8 @@ from replication.mesh import Sharing, sharing
 from replication.peers import LocalPeer, Peer, RemotePeer
 from replication.replicator import Result, replicate
 from replication.store import connection, links
-from replication.store.links import Claim, Counts, Ended
+from replication.store.links import Claim, Counts, Ended, Pace
+from replication.throttle import Meter, Meters
 
 logger = logging.getLogger(__name__)
 
@@ -48,20 +49,25 @@ class Worker:
         self._owner = secrets.token_hex(8)
         self._running: dict[int, asyncio.Task[None]] = {}
         self._renewing: asyncio.Task[None] | None = None
+        self._meters = Meters()
 
     async def look(self) -> None:
         """Take what is due, and begin it."""
         claims = await sql.write(partial(links.claim, owner=self._owner, now=time.time()))
         for claim in claims:
-            self._running[claim.id] = asyncio.create_task(self._run(claim))
+            meter = self._meters.begin(claim.id)
+            self._running[claim.id] = asyncio.create_task(self._run(claim, meter))
+        if claims:
+            await self._meters.share()
         if self._running and self._renewing is None:
             self._renewing = asyncio.create_task(self._renew())
 
-    async def _run(self, claim: Claim) -> None:
+    async def _run(self, claim: Claim, meter: Meter) -> None:
         try:
-            ended = await _ended(claim)
+            ended = await _ended(claim, meter)
         finally:
             self._running.pop(claim.id, None)
+            self._meters.end(claim.id)
         await sql.write(partial(links.finish, claim=claim, ended=ended, now=time.time()))
         await self.look()
 
@@ -72,6 +78,7 @@ class Worker:
             held = await sql.write(partial(renew, now=time.time()))
             for number in self._running.keys() - held:  # Paused, removed, or somebody else's.
                 self._running[number].cancel()
+            await self._meters.share()
         self._renewing = None
 
     async def end(self) -> None:
@@ -89,9 +96,14 @@ class Worker:
 # -- one run ---------------------------------------------------------------------------------------
 
 
-async def _ended(claim: Claim) -> Ended:
+async def _ended(claim: Claim, meter: Meter) -> Ended:
     """Run a link, and return how that went."""
-    notes = _Notes(claim)
+    notes = _Notes(claim, meter)
+    ended = await _attempted(claim, notes)
+    return ended._replace(pace=notes.pace())
+
+
+async def _attempted(claim: Claim, notes: _Notes) -> Ended:
     try:
         result = await _replicated(claim, notes)
     except (HubError, httpx.HTTPError) as error:
@@ -154,7 +166,7 @@ async def _replicated(claim: Claim, notes: _Notes) -> Result | Sharing:
     if words.kind_of(claim.peer) is Kind.HERE:
         return await _between(claim, LocalPeer(claim.there), notes)
     async with routing.way_to(claim.key, claim.peer) as way:
-        notes.path = way.path
+        notes.begin(way)
         if claim.mesh and (found := await sharing(claim, way)) is not Sharing.IN_STEP:
             return found
         return await _between(claim, routing.remote(claim, way), notes)
@@ -189,11 +201,18 @@ def _answer(claim: Claim, result: Result) -> str:
 class _Notes:
     """Writes down how far a run is, once a second."""
 
-    def __init__(self, claim: Claim) -> None:
-        self.path = ""
+    def __init__(self, claim: Claim, meter: Meter) -> None:
+        self._path = ""
         self._claim = claim
+        self._meter = meter
+        self._began_at = time.monotonic()
         self._counted: dict[str, int] = {}
         self._noted_at = 0.0
+
+    def begin(self, way: routing.Way) -> None:
+        """Count what goes over this way."""
+        self._path = way.path
+        self._meter.watch(way.client)
 
     def progress(self, result: Result) -> None:
         """Take what the replicator tells."""
@@ -201,12 +220,18 @@ class _Notes:
         now = time.monotonic()
         if now - self._noted_at >= _NOTE_SECONDS:
             self._noted_at = now
-            behind = result.pending
-            sql.later(partial(links.note, claim=self._claim, behind=behind, path=self.path))
+            note = partial(links.note, claim=self._claim, behind=result.pending, path=self._path)
+            sql.later(partial(note, pace=self.pace()))
 
     def counts(self) -> Counts:
         """Return what was done so far."""
         return Counts(*(self._counted.get(name, 0) for name in Counts._fields))
+
+    def pace(self) -> Pace:
+        """Return how fast it was so far."""
+        seconds = max(0.001, time.monotonic() - self._began_at)
+        moved = self._meter.moved
+        return Pace(self.counts().docs_written / seconds, moved / seconds, moved)
 
 
 # -- the loop of this process ----------------------------------------------------------------------

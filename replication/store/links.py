@@ -300,7 +300,10 @@ def finish(sql: Sql, claim: Claim, ended: Ended, now: float) -> None:
         " last_success = CASE WHEN %s THEN %s ELSE last_success END, behind = %s,"
         " result = %s, docs_read = docs_read + %s, docs_written = docs_written + %s,"
         " doc_write_failures = doc_write_failures + %s, attachments_left = %s,"
-        " forced = CASE WHEN %s THEN forced ELSE FALSE END, documents_rate = %s, bytes_rate = %s,"
+        " forced = CASE WHEN %s THEN forced ELSE FALSE END,"
+        # A run that has only looked says nothing of how fast it goes.
+        " documents_rate = CASE WHEN %s > 0 THEN %s ELSE documents_rate END,"
+        " bytes_rate = CASE WHEN %s > 0 THEN %s ELSE bytes_rate END,"
         " bytes_moved = bytes_moved + %s WHERE id = %s AND lease_owner = %s",
         (
             ended.state.value,
@@ -316,7 +319,11 @@ def finish(sql: Sql, claim: Claim, ended: Ended, now: float) -> None:
             *ended.counts,
             ended.attachments_left,
             ended.state is State.PENDING,
-            *ended.pace,
+            ended.pace.documents_rate,
+            ended.pace.documents_rate,
+            ended.pace.documents_rate,
+            ended.pace.bytes_rate,
+            ended.pace.moved,
             claim.id,
             claim.owner,
         ),
