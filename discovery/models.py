@@ -29,6 +29,9 @@ class Me(models.Model):
     hub = models.CharField(max_length=64, blank=True, help_text="This hub's name.")
     beacon = models.JSONField(default=dict, blank=True, help_text="Its notification key.")
     addresses = models.JSONField(default=list)
+    windows = models.TextField(
+        blank=True, help_text="When this hub can be reached, UTC; empty: always."
+    )
     card = models.JSONField(default=dict)
 
     def __str__(self) -> str:
@@ -148,6 +151,7 @@ class Device(models.Model):
     tor_key = models.CharField(max_length=52, blank=True, help_text="Lets it in through Tor.")
     addresses = models.JSONField(default=list)
     beacon = models.JSONField(default=dict, blank=True, help_text="Its notification key.")
+    windows = models.TextField(blank=True, help_text="When it can be reached; empty: always.")
     paired_at = models.DateTimeField()
     last_seen = models.DateTimeField(null=True, blank=True)
 

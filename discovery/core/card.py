@@ -14,7 +14,7 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from acl.core.keys import is_key_hash
-from discovery.core import signed
+from discovery.core import signed, windows
 from discovery.core.commitment import decoded
 from discovery.core.errors import KeyChanged, MessageError
 from discovery.core.onion import is_client_key
@@ -46,6 +46,8 @@ class Hub:
     """When that key ends, in milliseconds."""
     tor_key: str = ""
     """Lets it through to onion services that are for contacts only (discovery/core/onion.py)."""
+    windows: str = ""
+    """When it can be reached (discovery/core/windows.py), in UTC; empty: always."""
 
     def document(self) -> dict[str, Any]:
         """Return the entry of the card."""
@@ -53,6 +55,7 @@ class Hub:
         return {
             **({"beacon": beacon} if self.beacon_key else {}),
             **({"tor_key": self.tor_key} if self.tor_key else {}),
+            **({"windows": self.windows} if self.windows else {}),
             "key": self.key,
             "name": self.name,
             "addresses": list(self.addresses[:MOST_ADDRESSES]),
@@ -177,7 +180,13 @@ def _hub(entry: object) -> Hub:
         _text(entry, "changed", _LONGEST_NAME),
         *beacon(entry.get("beacon", {})),
         tor_key(entry.get("tor_key", "")),
+        _text(entry, "windows", windows.LONGEST_TEXT),
     )
+
+
+def windows_text(value: object) -> str:
+    """Return the windows of a hub as it has published them; raises MessageError."""
+    return _text({"windows": value}, "windows", windows.LONGEST_TEXT)
 
 
 def tor_key(value: object) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +25,7 @@ LONGEST_TEXT: Final = 400
 MOST: Final = 100
 _MONDAY: Final = 4 * 86_400
 """Unix seconds of the first Monday; the clock of Unix began on a Thursday."""
+_YEAR: Final = 366 * 86_400.0
 _LATEST: Final = 100 * 366 * 86_400
 _TIMES = re.compile(r"(\d{1,2}):(\d{2})\s*[-–]\s*(\d{1,2}):(\d{2})", re.ASCII)
 _ALL_DAYS = ("daily", "always", "")
@@ -78,6 +79,24 @@ def _around(windows: Windows, now: float) -> Iterator[tuple[float, float]]:
             yield begin, begin + minutes * 60
 
 
+def common_opening(several: Sequence[Windows], now: float) -> float | None:
+    """Return the first moment from `now` on when all of these are open; None: never, or too late.
+
+    After a year of openings that miss each other nobody looks on.
+    """
+    at = now
+    while at < now + _YEAR:
+        openings = [next_opening(one, at) for one in several]
+        known = [one for one in openings if one is not None]
+        if len(known) < len(openings):
+            return None
+        latest = max(known, default=at)
+        if latest == at:
+            return at
+        at = latest
+    return None
+
+
 def either(several: Iterable[Windows]) -> Windows:
     """Return windows that are open when any of these is."""
     held = list(several)
@@ -107,6 +126,14 @@ def parse(text: str, offset: int = 0) -> Windows:
         elif part.lower() not in ("always", "none"):
             weekly += _weekly(part, offset)
     return _made(weekly, spans)
+
+
+def published(text: str) -> Windows:
+    """Return the windows that somebody else has published; what cannot be read is always open."""
+    try:
+        return parse(text)
+    except BadWindows:
+        return ALWAYS
 
 
 def _made(weekly: Iterable[tuple[int, int]], spans: Iterable[tuple[int, int]]) -> Windows:

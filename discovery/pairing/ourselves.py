@@ -94,6 +94,7 @@ def _hubs() -> list[Hub]:
         "",
         *cards.beacon(row.beacon),
         store.own_tor_key(),
+        row.windows,
     )
     others = [
         Hub(
@@ -104,6 +105,7 @@ def _hubs() -> list[Hub]:
             "",
             *cards.beacon(one.beacon),
             one.tor_key,
+            one.windows,
         )
         for one in store.other_devices()
     ]

@@ -37,7 +37,8 @@ def entries(device_key: str, client_key: str) -> dict[str, Entry]:
     rows = Device.objects.select_related("principal", "client")
     found += [_device(row) for row in rows if row.principal.key != device_key]
     if here := own_addresses():
-        found.append(_device_entry(device_key, client_key, here, me().beacon, own_tor_key()))
+        said = {"beacon": me().beacon, "tor_key": own_tor_key(), "windows": me().windows}
+        found.append(_device_entry(device_key, client_key, here, said))
     return {f"{one['type']}:{one['key']}": one for one in found}
 
 
@@ -55,19 +56,15 @@ def _contact(row: Contact) -> Entry:
 
 def _device(row: Device) -> Entry:
     client = row.client.key if row.client else None
-    return _device_entry(row.principal.key, client, row.addresses, row.beacon, row.tor_key)
+    said = {"beacon": row.beacon, "tor_key": row.tor_key, "windows": row.windows}
+    return _device_entry(row.principal.key, client, row.addresses, said)
 
 
 def _device_entry(
-    key: str,
-    client_key: str | None,
-    addresses: list[str],
-    beacon: Mapping[str, Any],
-    tor_key: str,
+    key: str, client_key: str | None, addresses: list[str], said: Mapping[str, Any]
 ) -> Entry:
     return {
-        **({"beacon": dict(beacon)} if beacon else {}),
-        **({"tor_key": tor_key} if tor_key else {}),
+        **{name: value for name, value in said.items() if value},
         "type": "device",
         "key": keys.PREFIX + key,
         "client": client_key and keys.PREFIX + client_key,
@@ -124,6 +121,7 @@ def _put_device(principal: Principal, entry: Entry, now: datetime.datetime) -> N
         "addresses": _addresses(entry["addresses"]),
         "beacon": _beacon(entry.get("beacon", {})),
         "tor_key": card.tor_key(entry.get("tor_key", "")),
+        "windows": card.windows_text(entry.get("windows", "")),
     }
     Device.objects.update_or_create(
         principal=principal, defaults=said, create_defaults={**said, "paired_at": now}

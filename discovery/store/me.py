@@ -21,15 +21,17 @@ def set_me(
     addresses: Sequence[str] | None = None,
     hub: str | None = None,
     beacon: Mapping[str, Any] | None = None,
+    windows: str | None = None,
 ) -> None:
-    """Set the person's name, this hub's addresses (`host:port`), its name, its notification key:
-    those that are given.
+    """Set the person's name, this hub's addresses (`host:port`), its name, its notification key,
+    when it can be reached (a text of `discovery.core.windows` in UTC): those that are given.
     """
     given = {
         "name": name,
         "addresses": addresses and [*addresses],
         "hub": hub,
         "beacon": beacon and dict(beacon),
+        "windows": windows,
     }
     me()
     Me.objects.filter(pk=_ONLY).update(

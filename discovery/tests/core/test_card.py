@@ -52,6 +52,22 @@ def test_a_card_carries_the_notification_keys_of_hubs() -> None:
         cards.read(document)
 
 
+def test_a_hub_says_when_it_can_be_reached() -> None:
+    part_time = dataclasses.replace(HUB, windows="Mon-Fri 18:00-20:00")
+    document = cards.make(KEY, "Ada", [part_time, HUB], changed="2026-01-01T00:00:00Z")
+    assert cards.read(document).hubs == (part_time, HUB)
+    assert "windows" not in document["hubs"][1]
+
+
+@pytest.mark.parametrize("windows", ["x" * 401, 5, ["18:00-20:00"], "a\nb"])
+def test_windows_that_are_no_short_text_are_refused(windows: Any) -> None:
+    document = cards.make(KEY, "Ada", [HUB], changed="2026-01-01T00:00:00Z")
+    content = {**document, "hubs": [{**document["hubs"][0], "windows": windows}]}
+    content.pop("signature", None)
+    with pytest.raises(MessageError):
+        cards.read(signed.sign(content, KEY))
+
+
 @pytest.mark.slow
 @given(st.dictionaries(st.text(min_size=1, max_size=6).map("x_".__add__), plain, max_size=4))
 def test_unknown_members_are_kept_and_signed(more: dict[str, Any]) -> None:

@@ -153,3 +153,26 @@ def test_either_of_several_is_open_when_one_is(
     together = windows.either(held)
     assert windows.is_open(together, now) == any(windows.is_open(one, now) for one in held)
     assert windows.either([*held, ALWAYS]) == ALWAYS
+
+
+@given(st.lists(weekly, min_size=1, max_size=3), st.integers(0, WEEK * 60))
+def test_the_common_opening_is_the_first_moment_when_all_are_open(
+    several: list[list[tuple[int, int]]], seconds: int
+) -> None:
+    held, now = [made(pairs) for pairs in several], MONDAY + seconds
+    opening = windows.common_opening(held, now)
+    # It is now, or the beginning of a window.
+    begins = {
+        MONDAY + (week * WEEK + start) * 60
+        for week in range(3)
+        for one in held
+        for start, _ in one.weekly
+    }
+    moments = sorted({now, *(begin for begin in begins if begin > now)})
+    expected = (at for at in moments if all(windows.is_open(one, at) for one in held))
+    assert opening == next(expected, None)
+
+
+def test_what_nobody_here_can_read_is_always_open() -> None:
+    assert windows.published("every full moon") == ALWAYS
+    assert windows.published("18:00-20:00") == windows.parse("18:00-20:00")
