@@ -80,7 +80,9 @@ async def _readable(key: str, shared: Iterable[str]) -> list[str]:
     if known is None:
         return []
     caller = Caller(known[0], known[1], key, key, has_certificate=True)
-    permits = {name: await gate.permit_of(caller, name) for name in shared}
+    visible = await gate.visible_databases(caller)
+    names = [name for name in shared if visible is None or name in visible]
+    permits = {name: await gate.permit_of(caller, name) for name in names}
     return [
         name
         for name, permit in permits.items()
