@@ -8,11 +8,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import secrets
-from collections import defaultdict
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-import orjson
 from django.conf import settings
 
 from acl import sql
@@ -21,14 +20,17 @@ from couchapi.core import names
 from couchapi.core.errors import FileExists
 from couchapi.store import databases
 from discovery import store as found
-from replication import rights, routing
+from discovery.core import windows
+from replication import hours, rights, routing
+from replication import listing as listings
+from replication.core import bandwidth, schedule
 from replication.core import job as words
-from replication.core import schedule
 from replication.core.errors import BadJob
-from replication.core.job import Direction, State, Wish
-from replication.store import jobs, links
+from replication.core.job import Direction, Wish
+from replication.store import jobs, links, policy
 from replication.store.jobs import Asked, JobRow
-from replication.store.links import LinkRow
+from replication.store.links import Hours, LinkRow
+from replication.store.policy import Chosen
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ def add(wish: Wish, now: float) -> int:
     meant = routing.meant(wish.peer)
     _see_to_database(wish)
     number = sql.write_sync(partial(jobs.add, wish=wish, now=now))
-    _link(number, wish.direction, meant, now)
+    _link(number, wish.direction, meant, now, hours=_hours(wish, meant, now))
     return number
 
 
@@ -61,7 +63,7 @@ def ask(wish: Wish, asked: Asked, now: float) -> int:
         if sql.read_sync(partial(jobs.count_of, wished_by=asked.wished_by)) >= _MOST_JOBS:
             raise BadJob(f"An application has at most {_MOST_JOBS} jobs. End some of them.")
     number = sql.write_sync(partial(jobs.add, wish=wish, now=now, asked=asked))
-    _link(number, wish.direction, meant, now)
+    _link(number, wish.direction, meant, now, hours=_hours(wish, meant, now))
     return number
 
 
@@ -84,10 +86,20 @@ def _see_to_database(wish: Wish) -> None:
 
 
 def _link(
-    number: int, direction: str, meant: list[links.Meant], now: float, grace: float = 0.0
+    number: int,
+    direction: str,
+    meant: list[links.Meant],
+    now: float,
+    grace: float = 0.0,
+    *,
+    hours: Mapping[str, Hours],
 ) -> None:
     change = partial(links.reconcile, job_id=number, direction=direction, meant=meant)
-    sql.write_sync(partial(change, now=now, grace=grace))
+    sql.write_sync(partial(change, now=now, grace=grace, hours=hours))
+
+
+def _hours(wish: Wish, meant: list[links.Meant], now: float) -> dict[str, Hours]:
+    return hours.of_peers(wish.windows, {one.key for one in meant}, hours.published(), now)
 
 
 def pause(number: int) -> None:
@@ -110,6 +122,34 @@ def renew(number: int, now: float) -> None:
     sql.write_sync(partial(jobs.renew, number=number, now=now))
 
 
+def choose(chosen: Chosen) -> None:
+    """Decide what runs on battery and on a metered connection, and how much at most.
+
+    Raises BadJob.
+    """
+    if chosen.limit and not bandwidth.SMALLEST <= chosen.limit <= bandwidth.LARGEST:
+        raise BadJob(f"A limit has {bandwidth.SMALLEST} bytes a second or more; 0 is none.")
+    sql.write_sync(partial(policy.choose, chosen=chosen))
+
+
+def chosen() -> Chosen:
+    """Return what the owner has chosen."""
+    return sql.read_sync(policy.read).chosen
+
+
+def be_reached(text: str) -> None:
+    """Tell contacts when this hub can be reached: windows in UTC, empty for always.
+
+    Raises BadWindows.
+    """
+    found.set_me(windows=windows.text(windows.parse(text)))
+
+
+def reached() -> str:
+    """Return the windows in which this hub can be reached."""
+    return str(found.me().windows)
+
+
 def remove(number: int) -> None:
     """Forget a job; what was replicated stays.  Raises NoSuchJob, BadJob for one of the hub's."""
     if sql.read_sync(partial(jobs.get, number=number)).mesh:
@@ -125,84 +165,14 @@ def delete_here(number: int) -> None:
     job, its = sql.read_sync(
         lambda one: (jobs.get(one, number), links.of_job(one, number)),
     )
-    if not job.mesh or not any(_deleted_there(link) for link in its):
+    if not job.mesh or not any(listings.deleted_there(link) for link in its):
         raise BadJob(f"No other device of yours has deleted {job.db_name}.")
     sql.write_sync(partial(databases.drop, name=job.db_name))
 
 
-def _deleted_there(link: LinkRow) -> bool:
-    return bool(link.result) and bool(orjson.loads(link.result).get("deleted_there"))
-
-
-# -- what there is ---------------------------------------------------------------------------------
-
-
 def listing(now: float) -> list[dict[str, Any]]:
     """Return every job with its links, as JSON; times are Unix seconds."""
-    held, of_job = _everything()
-    return [_told(job, of_job[job.id], now) for job in held]
-
-
-def _told(job: JobRow, its: list[LinkRow], now: float) -> dict[str, Any]:
-    shown = [_told_link(job, link, now) for link in its]
-    behind = [one["changes_behind"] for one in shown]
-    return {
-        "id": job.id,
-        "database": job.db_name,
-        "there": job.there,
-        "peer": words.shown(job.peer),
-        "direction": job.direction,
-        "mode": job.mode,
-        "every": job.every or None,
-        "priority": job.priority,
-        "mesh": job.mesh,
-        "rep_id": job.rep_id,
-        "docid": job.docid,
-        "created_at": job.created_at,
-        "state": _state(job, [State(one["state"]) for one in shown]),
-        "changes_behind": None if None in behind or not behind else sum(behind),
-        "last_success": min(_known(shown, "last_success"), default=None),
-        "next_try": min(_known(shown, "next_try"), default=None),
-        "error": next((one["error"] for one in shown if one["error"]), None),
-        "links": shown,
-    }
-
-
-def _known(shown: list[dict[str, Any]], name: str) -> list[float]:
-    return [one[name] for one in shown if one[name] is not None]
-
-
-def _state(job: JobRow, states: list[State]) -> str:
-    summed = words.summary(states)
-    paused = job.paused and summed not in words.ENDED
-    return (State.PAUSED if paused else summed).value
-
-
-def _told_link(job: JobRow, link: LinkRow, now: float) -> dict[str, Any]:
-    state = State(link.state)
-    running = link.lease_until > now
-    ended = state in words.ENDED
-    if not ended:
-        state = State.PAUSED if job.paused else State.RUNNING if running else state
-    rests = ended or running or job.paused or link.due_at >= schedule.NEVER
-    return {
-        "id": link.id,
-        "peer": link.name,
-        "key": link.key or None,
-        "direction": link.direction,
-        "state": state.value,
-        "changes_behind": link.behind,
-        "path": link.path or None,
-        "started_at": link.started_at,
-        "last_success": link.last_success,
-        "next_try": None if rests else link.due_at,
-        "error": link.last_error or None,
-        "deleted_there": _deleted_there(link),
-        "failures": link.failures,
-        "docs_read": link.docs_read,
-        "docs_written": link.docs_written,
-        "doc_write_failures": link.doc_write_failures,
-    }
+    return listings.listing(now)
 
 
 # -- keeping rows in step with the world -----------------------------------------------------------
@@ -215,27 +185,19 @@ def bring_up_to_date(now: float) -> None:
     waits calls it whenever something may have.
     """
     _mesh(now)
-    held, of_job = _everything()
-    known = routing.directory()
+    held, of_job = listings.everything()
+    known, said = routing.directory(), hours.published()
     meant = {peer: _meant(peer, known) for peer in {job.peer for job in held}}
     for job in held:
         its, has = meant[job.peer], of_job[job.id]
         if _is_over(job, has, now):
             logger.info("Job %s (%s) ends.", job.id, job.db_name)
             sql.write_sync(partial(jobs.remove, number=job.id))
-        elif its is not None and _wanted(job, its) != {
-            (one.key, one.name, one.direction) for one in has
-        }:
-            _link(job.id, job.direction, its, now, schedule.GRACE if job.mesh else 0.0)
-
-
-def _everything() -> tuple[list[JobRow], dict[int, list[LinkRow]]]:
-    """Return all jobs, and their links by the number of the job."""
-    held, every_link = sql.read_sync(lambda one: (jobs.everything(one), links.everything(one)))
-    of_job = defaultdict[int, list[LinkRow]](list)
-    for link in every_link:
-        of_job[link.job_id].append(link)
-    return held, of_job
+        elif its is not None:
+            when = hours.of_peers(job.windows, {one.key for one in its}, said, now)
+            if _wanted(job, its, when) != {_as_wanted(one) for one in has}:
+                grace = schedule.GRACE if job.mesh else 0.0
+                _link(job.id, job.direction, its, now, grace, hours=when)
 
 
 def _is_over(job: JobRow, its: list[LinkRow], now: float) -> bool:
@@ -253,9 +215,16 @@ def _meant(peer: str, known: routing.Directory) -> list[links.Meant] | None:
         return None
 
 
-def _wanted(job: JobRow, meant: list[links.Meant]) -> set[tuple[str, str, str]]:
+_Wanted = tuple[str, str, str, Hours]
+
+
+def _wanted(job: JobRow, meant: list[links.Meant], when: Mapping[str, Hours]) -> set[_Wanted]:
     ways = Direction(job.direction).ways
-    return {(one.key, one.name, way.value) for one in meant for way in ways}
+    return {(one.key, one.name, way.value, when[one.key]) for one in meant for way in ways}
+
+
+def _as_wanted(link: LinkRow) -> _Wanted:
+    return link.key, link.name, link.direction, Hours(link.opens_at, link.closes_at)
 
 
 def _mesh(now: float) -> None:

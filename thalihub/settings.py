@@ -129,6 +129,8 @@ LANGUAGES = [("en", "English"), ("de", "Deutsch")]
 LANGUAGE_COOKIE_SECURE = True
 LANGUAGE_COOKIE_SAMESITE = "Strict"
 TIME_ZONE = "UTC"
+# The zone in which people write hours; empty: the machine's.  Django sets the variable anew.
+HUB_TIME_ZONE = env.read.str("TZ", "")
 USE_TZ = True
 STATIC_URL = "static/"
 STATICFILES_DIRS = [env.SOURCE / "static"]

@@ -21,7 +21,7 @@ from couchapi.core import names
 from discovery.core import windows
 from replication.core import bandwidth
 from replication.core.errors import BadJob
-from replication.core.options import Options
+from replication.core.options import WITH, Options
 
 MY_DEVICES: Final = "my devices"
 """The peer of a job that means every other hub of the owner."""
@@ -221,6 +221,7 @@ def read_options(text: str | bytes) -> Options:
         since_seq=held.get("since_seq"),
         winning_revs_only=bool(held.get("winning_revs_only")),
         create_target=bool(held.get("create_target")),
+        attachments=held.get("attachments", WITH),
     )
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import orjson
+
+WITH: Final = "with documents"
+LATER: Final = "later"
 
 
 @dataclass(frozen=True)
@@ -20,10 +23,16 @@ class Options:
     since_seq: Any = None
     winning_revs_only: bool = False
     create_target: bool = False
+    attachments: str = WITH
+    """When attachments come: with their documents, or `later`, when all others are there."""
+    documents_only: bool = False
+    """Only documents that have no attachments: the first pass of such a replication."""
 
     def identity(self) -> dict[str, Any]:
         """Return what tells this replication from others between the same databases."""
-        return {
+        # The first pass has a checkpoint of its own: what it leaves out is still to come.
+        first = {"documents_only": True} if self.documents_only else {}
+        return first | {
             "filter": self.filter,
             "query_params": dict(self.query_params),
             "doc_ids": sorted(self.doc_ids) if self.doc_ids is not None else None,
@@ -45,4 +54,5 @@ class Options:
 
     def text(self) -> bytes:
         """Return it as JSON."""
-        return orjson.dumps(self.identity() | {"create_target": self.create_target})
+        more = {"create_target": self.create_target, "attachments": self.attachments}
+        return orjson.dumps(self.identity() | more)
