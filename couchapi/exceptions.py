@@ -11,6 +11,7 @@ from psycopg.errors import DiskFull
 from acl.core.errors import HubError
 from couchapi.core.errors import MethodNotAllowed, StorageFull
 from couchapi.renderers import JSON
+from couchapi.store import space
 
 OF_STORAGE = (sqlite3.OperationalError, DiskFull)
 
@@ -22,6 +23,7 @@ def of_storage(error: Exception) -> HubError:
     """
     code = getattr(error, "sqlite_errorcode", None)
     if isinstance(error, DiskFull) or code == sqlite3.SQLITE_FULL:
+        space.release()  # So that there is room to make room, which takes some.
         return StorageFull()
     raise error
 

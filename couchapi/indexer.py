@@ -20,7 +20,7 @@ from acl import sql
 from couchapi import reader
 from couchapi.core import docjson
 from couchapi.core.params import DocumentQuery
-from couchapi.store import databases, documents, indexes
+from couchapi.store import databases, documents, indexes, space
 from couchapi.store.documents import Found
 from couchapi.store.indexes import Entry, Fault, IndexState, Outdated
 
@@ -198,7 +198,11 @@ async def _mapped(batch: _Batch, plan: Plan) -> tuple[Mapped, _Batch]:
 
 
 async def _save(batch: _Batch, mapped: Mapped) -> IndexState:
-    """Store a batch; return the index, which another process may have moved."""
+    """Store a batch; return the index, which another process may have moved.
+
+    Raises IndexGone and StorageFull.
+    """
+    await space.require()
     after = await sql.write(partial(_store, batch=batch, mapped=mapped))
     if after is None:
         raise IndexGone

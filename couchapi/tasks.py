@@ -19,7 +19,7 @@ from kombu.exceptions import OperationalError
 
 from acl import sql
 from couchapi.core.errors import DatabaseMissing, WorkerUnreachable
-from couchapi.store import attachments, contents, held, indexes, maintenance, writes
+from couchapi.store import attachments, contents, held, indexes, maintenance, space, writes
 
 _log = logging.getLogger(__name__)
 _AT_ONCE = 200
@@ -53,6 +53,7 @@ def housekeeping() -> None:
     while sql.write_sync(maintenance.drop_slice):
         pass
     remove_indexes()
+    space.keep_ballast()
     remove_contents(int(time.time()))
     settle(time.time_ns() // 1_000_000)
 

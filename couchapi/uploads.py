@@ -21,7 +21,7 @@ from couchapi.core import attached
 from couchapi.core.attached import Attached
 from couchapi.core.incoming import Inline, Uploaded
 from couchapi.core.ranges import ByteRange
-from couchapi.store import attachments, contents
+from couchapi.store import attachments, contents, space
 from couchapi.store.contents import AT_ONCE, HELD, Blob
 from couchapi.store.writes import Write
 
@@ -85,6 +85,7 @@ class Upload:
     async def _send(self, *, last: bool = False) -> None:
         """Let a thread write what has come, when it has written what came before."""
         if self._blob is None:
+            await space.require()
             now = int(time.time())
             new_blob = partial(attachments.new_blob, uploader=self._uploader, now=now)
             self._blob = await sql.write(new_blob)

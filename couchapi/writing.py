@@ -35,7 +35,7 @@ from couchapi.core.params import DocumentQuery
 from couchapi.core.revid import RevId
 from couchapi.javascript import Program
 from couchapi.reader import STUBS, opened_revisions
-from couchapi.store import databases, designs, documents, local_documents, writes
+from couchapi.store import databases, designs, documents, local_documents, space, writes
 from couchapi.store.databases import DatabaseRow
 from couchapi.store.documents import Found
 from couchapi.store.writes import Author, Designs, DesignsChanged, Write, Written
@@ -58,8 +58,11 @@ _rules: dict[str, _Rules] = {}
 async def store(db_name: str, batch: Sequence[Write], author: Author) -> list[Written]:
     """Write the batch, and return what became of each write, in their order.
 
-    The large attachments among it are stored before.  Raises what `writes.write` raises.
+    The large attachments among it are stored before.  Raises StorageFull, which deletions do not
+    meet, and what `writes.write` raises.
     """
+    if not all(one.deleted for one in batch):
+        await space.require()
     now_ms = time.time_ns() // 1_000_000
     ready, aside = await uploads.set_aside(batch, author.key)
     async with uploads.adopting(aside):

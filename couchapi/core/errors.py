@@ -164,7 +164,7 @@ class StorageFull(CouchError):
     """No room is left where the hub keeps its data."""
 
     status, word = 507, "insufficient_storage"
-    reason = "The hub's storage is full."
+    reason = "The hub's storage is full. Delete or compact something, and try again."
 
 
 class FileExists(CouchError):

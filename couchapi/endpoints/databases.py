@@ -18,7 +18,7 @@ from couchapi.core import names, sequence, visibility
 from couchapi.core.errors import BadRequest, Gone
 from couchapi.endpoints import documents
 from couchapi.endpoints.base import ADMIN, EITHER, READ, WRITE, Endpoint
-from couchapi.store import databases
+from couchapi.store import databases, space
 from couchapi.store.databases import DatabaseRow
 
 _POLICIES = ("lww", "couch")
@@ -41,6 +41,7 @@ class Database(Endpoint):
         policy = request.GET.get("conflict_policy", settings.HUB_CONFLICT_POLICY)
         if policy not in _POLICIES:
             raise BadRequest("conflict_policy is `lww` or `couch`.")
+        await space.require()
         creator = None if request.permit.is_owner else request.caller.principal_id
         epoch = secrets.token_hex(4)
         await sql.write(
