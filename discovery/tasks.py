@@ -13,7 +13,7 @@ from asgiref.sync import async_to_sync
 from celery import shared_task
 from django.utils import timezone
 
-from discovery import pairing, store
+from discovery import pairing, reaching, store
 from discovery.core import pairing as machine
 from discovery.core.errors import NoSuchPairing
 
@@ -57,3 +57,16 @@ def look() -> None:
 
 async def _look_at(numbers: list[int]) -> None:
     await asyncio.gather(*(pairing.refresh(number, timezone.now()) for number in numbers))
+
+
+@shared_task(ignore_result=True)
+def reach_ourselves() -> None:
+    """Test whether others reach this hub through Tor."""
+    async_to_sync(reaching.reach_ourselves)(timezone.now())
+
+
+@shared_task(ignore_result=True)
+def look_after_tor() -> None:
+    """Test it where that is due: once it is published, by schedule, and soon after a failure."""
+    if reaching.is_due(store.tor_or_none(), timezone.now()):
+        reach_ourselves()

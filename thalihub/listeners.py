@@ -1,4 +1,8 @@
-"""The hub's two doors, as settings describe them: the API and the pages."""
+"""The doors of the hub, as settings describe them: API, pages, and the API for the onion service.
+
+Who comes through Tor comes from this machine's own tor.  That is why the service has a port of its
+own, and why nobody is trusted for where they come from: it is the same API, by the same keys.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,11 @@ _PAGES_MAX_BODY = 16 * 1024 * 1024
 
 
 def listeners(
-    api: socket.socket, pages: socket.socket, api_app: Application, pages_app: Application
+    api: socket.socket,
+    pages: socket.socket,
+    onion: socket.socket,
+    api_app: Application,
+    pages_app: Application,
 ) -> list[Listener]:
     """Return the listener of each bound socket.
 
@@ -26,4 +34,5 @@ def listeners(
     return [
         Listener("api", api, api_app, asking, settings.HUB_MAX_BODY, cancels=True),
         Listener("pages", pages, pages_app, of_pages, _PAGES_MAX_BODY, websockets=True),
+        Listener("onion", onion, api_app, asking, settings.HUB_MAX_BODY, cancels=True),
     ]

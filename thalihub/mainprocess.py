@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from thalihub import datafolder, keeperprocess, store, webprocess, workerprocess
+from thalihub import datafolder, keeperprocess, store, torprocess, webprocess, workerprocess
 from thalihub.supervisor import Child, Supervisor
 
 # What a child would load at its start; each line was found to save memory.  Nothing that imports
@@ -49,7 +49,10 @@ class Plan:
     lock: int
     api: int
     pages: int
+    onion: int
     web_processes: int
+    tor: bool
+    """Whether Tor is wanted now; SIGUSR1 says that this may have changed."""
     facts: dict[str, Any]
     """What hub.json says."""
     greeting: str
@@ -60,7 +63,7 @@ def run(plan: Plan) -> None:
     """Supervise by the plan until SIGTERM or SIGINT."""
     _become_light()
     serving = functools.partial(_serving, plan)
-    private = (plan.lock, plan.api, plan.pages)
+    private = (plan.lock, plan.api, plan.pages, plan.onion)
     try:
         Supervisor(_children(plan), serving, private).run()
     finally:
@@ -85,7 +88,7 @@ def _serving(plan: Plan) -> None:
 
 
 def _children(plan: Plan) -> Sequence[Child]:
-    sockets = (plan.api, plan.pages)
+    sockets = (plan.api, plan.pages, plan.onion)
     web = functools.partial(webprocess.main, *sockets)
     return [
         *(
@@ -94,4 +97,5 @@ def _children(plan: Plan) -> Sequence[Child]:
         ),
         Child("worker", workerprocess.main),
         Child("keeper", keeperprocess.main),
+        Child("tor", torprocess.main, may_rest=True, start_at=0.0 if plan.tor else None),
     ]

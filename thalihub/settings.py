@@ -35,7 +35,15 @@ HUB_FREE_AT_MOST = env.read.int("HUB_FREE_AT_MOST", 5 * 1024**3)
 HUB_HOUSEKEEPING_SECONDS = env.read.float("HUB_HOUSEKEEPING_SECONDS", 60.0)
 HUB_PAIRING_SECONDS = env.read.float("HUB_PAIRING_SECONDS", 10.0)
 HUB_ADDRESSES = env.read.list("HUB_ADDRESSES", default=[])
+HUB_TOR = env.read.str("HUB_TOR", "")
+HUB_TOR_PROGRAM = env.read.str("HUB_TOR_PROGRAM", "tor")
+HUB_TOR_CONTROL = env.read.str("HUB_TOR_CONTROL", "")
+HUB_TOR_PASSWORD = env.read.str("HUB_TOR_PASSWORD", "")
 HUB_TOR_SOCKS = env.read.str("HUB_TOR_SOCKS", "")
+HUB_TOR_HOST = env.read.str("HUB_TOR_HOST", "127.0.0.1")
+HUB_TOR_PORT = env.port("HUB_TOR_PORT", 0)
+HUB_TOR_LINES = env.read.str("HUB_TOR_LINES", "")
+HUB_TOR_SECONDS = env.read.float("HUB_TOR_SECONDS", 60.0)
 REDIS_URL = env.read.str("REDIS_URL", "")
 
 HUB_DATA.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -154,6 +162,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "discovery.tasks.look",
         "schedule": HUB_PAIRING_SECONDS,
         "options": {"queue": "background", "expires": HUB_PAIRING_SECONDS},
+    },
+    "tor": {
+        "task": "discovery.tasks.look_after_tor",
+        "schedule": HUB_TOR_SECONDS,
+        "options": {"queue": "background", "expires": HUB_TOR_SECONDS},
     },
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = CELERY_WORKER_REDIRECT_STDOUTS = False

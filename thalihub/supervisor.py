@@ -34,13 +34,15 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 class Child:
     """One process that has to run: `run` returns when it got SIGTERM.
 
-    A child that `announces` is given the descriptor to which it writes a byte when it serves.
+    A child that `announces` is given the descriptor to which it writes a byte when it serves.  One
+    that may `rest` ends with 0 when there is nothing to do, and is started again by SIGUSR1.
     """
 
     name: str
     run: Callable[..., None]
     sockets: Sequence[int] = ()
     announces: bool = False
+    may_rest: bool = False
     process: ForkProcess | None = None
     ready: bool = False
     ready_pipe: int | None = None
@@ -86,8 +88,14 @@ class Supervisor:
     def _take_signals(self) -> None:
         signal.set_wakeup_fd(self._wakeup_ours, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # Wakes the selector.
+        signal.signal(signal.SIGUSR1, self._rouse)
         for number in _STOP_SIGNALS:
             signal.signal(number, self._stop)
+
+    def _rouse(self, number: int, _: FrameType | None) -> None:
+        for child in self._children:
+            if child.may_rest and child.process is None:
+                child.start_at = 0.0
 
     def _stop(self, number: int, _: FrameType | None) -> None:
         self._stopping = True
@@ -116,7 +124,7 @@ class Supervisor:
         """Be the child: from here on this is another process."""
         os.setpgid(0, 0)  # Ctrl-C is for the supervisor alone, which passes it on.
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGCHLD, *_STOP_SIGNALS):
+        for number in (signal.SIGCHLD, signal.SIGUSR1, *_STOP_SIGNALS):
             signal.signal(number, signal.SIG_DFL)
         self._leave_behind(child)
         setproctitle(f"thali-hub {child.name}")
@@ -169,17 +177,24 @@ class Supervisor:
         for child in self._children:
             if child.process is None or child.process.exitcode is None:
                 continue
-            child.delay = backoff.next_delay(child.delay, now - child.started_at)
-            child.start_at = now + child.delay
-            logger.warning(
-                "The %s process ended with %s; it starts again in %.0f s.",
-                child.name,
-                child.process.exitcode,
-                child.delay,
-            )
+            if child.may_rest and child.process.exitcode == 0:
+                child.delay = child.start_at = None
+            else:
+                self._start_later(child, now)
             child.process.close()
             child.process, child.ready = None, False
             self._close_pipe(child)
+
+    def _start_later(self, child: Child, now: float) -> None:
+        assert child.process is not None
+        child.delay = backoff.next_delay(child.delay, now - child.started_at)
+        child.start_at = now + child.delay
+        logger.warning(
+            "The %s process ended with %s; it starts again in %.0f s.",
+            child.name,
+            child.process.exitcode,
+            child.delay,
+        )
 
     def _announce(self) -> None:
         if not self._serving and all(one.ready for one in self._children if one.announces):

@@ -7,7 +7,7 @@ import os
 import socket
 
 
-def main(api: int, pages: int, ready: int) -> None:
+def main(api: int, pages: int, onion: int, ready: int) -> None:
     """Serve until SIGTERM on the sockets with these descriptors; say to `ready` when."""
     from thalihub import asgi, limits, server
     from thalihub.listeners import listeners
@@ -16,6 +16,7 @@ def main(api: int, pages: int, ready: int) -> None:
         listeners(
             socket.socket(fileno=api),
             socket.socket(fileno=pages),
+            socket.socket(fileno=onion),
             asgi.api_application,
             asgi.pages_application,
         ),

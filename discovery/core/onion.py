@@ -132,7 +132,7 @@ class Torrc:
             f"ControlSocket {_quoted(self.control)}",
             "CookieAuthentication 1",
             f"SocksPort unix:{_quoted(self.socks)} {own}",
-            f"Log notice file {_quoted(self.log)}",
+            f"Log notice file {self.log}",
             f"__OwningControllerProcess {self.owner}",
             "SocksTimeout 60",
             "ClientOnly 1",

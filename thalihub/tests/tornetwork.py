@@ -216,7 +216,7 @@ def _key_commands(node: Node) -> list[Sequence[str]]:
         files += ["-c", "authority_certificate"]
         files = [one if one.startswith("-") else str(keys / one) for one in files]
         make = [program, "--create-identity-key", "--passphrase-fd", "0", "-m", "12"]
-        commands.append([*make, "-a", f"127.0.0.1:{node.directory_port}", *files])
+        commands.append([*make, *files])
     return commands
 
 
@@ -240,7 +240,7 @@ def _note_fingerprint(node: Node, output: str) -> None:
 def _cache() -> Path:
     """Return the folder of the keys; those that a directory would soon refuse are gone."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(home) / "thali-hub-tests" / "tor-keys"
+    folder = Path(home) / "thali-hub-tests" / "tor-keys-1"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for node in folder.iterdir():
         if time.time() - node.stat().st_mtime > _FRESH_SECONDS:

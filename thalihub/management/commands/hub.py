@@ -17,7 +17,7 @@ from django.utils import timezone
 from acl import identity
 from acl.core.errors import HubError
 from acl.core.keys import key_text
-from thalihub import binding, datafolder, env, mainprocess, setup, store, whereabouts
+from thalihub import binding, datafolder, env, mainprocess, setup, store, tor, whereabouts
 
 
 class Command(BaseCommand):
@@ -41,6 +41,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         api = _bind(settings.HUB_HOST, settings.HUB_API_PORT)
         pages = _bind(settings.HUB_PAGES_HOST, settings.HUB_PAGES_PORT)
+        onion = _bind(settings.HUB_TOR_HOST, settings.HUB_TOR_PORT)
         facts = _facts(ours, api, pages)
         _say_where(facts["api_port"])
         link = _setup_link(facts)
@@ -53,7 +54,9 @@ class Command(BaseCommand):
                 lock=held.fileno(),
                 api=api.fileno(),
                 pages=pages.fileno(),
+                onion=onion.fileno(),
                 web_processes=max(1, settings.HUB_PROCESSES),
+                tor=tor.begin(onion),
                 facts=facts,
                 greeting=greeting,
             )
