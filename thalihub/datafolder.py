@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
+import signal
 from collections.abc import Mapping
 from io import TextIOWrapper
 from pathlib import Path
@@ -47,6 +48,13 @@ def announce(folder: Path, facts: Mapping[str, Any]) -> None:
     draft = folder / ".hub.json"
     draft.write_text(json.dumps(facts) + "\n")
     draft.replace(folder / "hub.json")
+
+
+def rouse(folder: Path) -> None:
+    """Let the supervisor of a hub that runs here start what may rest (`Child.may_rest`)."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError, KeyError, ValueError):
+        facts = json.loads((folder / "hub.json").read_text())
+        os.kill(facts["pid"], signal.SIGUSR1)
 
 
 def withdraw(folder: Path) -> None:

@@ -5,7 +5,7 @@ Daphne brings the reactor, WebSockets and the shutdown; this replaces its way wi
 used, because it opens a port without TLS.
 
 An application finds in its scope, beside ASGI's own:
-    hub.listener    "api" or "pages"
+    hub.listener    "api", "pages" or "onion"
     hub.peer        (leaf DER or None, the other certificates' DER): thalihub/tls.py
 """
 
@@ -48,7 +48,7 @@ class Listener:
     name: str
     socket: socket.socket
     application: Application
-    tls: tls.ServerTls
+    tls: tls.Maker
     max_body: int
     websockets: bool = False
     cancels: bool = False
@@ -102,13 +102,17 @@ class HubServer(Server):
             maxFramePayloadSize=_LARGEST_MESSAGE, maxMessagePayloadSize=_LARGEST_MESSAGE
         )
         for listener in self.hub_listeners:
-            factory = TLSMemoryBIOFactory(listener.tls, False, HubFactory(self, listener))
-            # The exchange writes whole pieces: Twisted's own collecting of small writes would
-            # only cost another turn of the loop for each answer.
-            factory.protocol = TLSMemoryBIOProtocol
-            self._ports.append(promptport.listen(listener.socket, factory))
+            self._ports.append(self.open(listener))
         self.loop.call_later(self._sweep_seconds, self._sweep)
         reactor.callWhenRunning(self._on_ready)
+
+    def open(self, listener: Listener) -> Any:
+        """Accept connections on one more socket, and return Twisted's port."""
+        factory = TLSMemoryBIOFactory(listener.tls, False, HubFactory(self, listener))
+        # The exchange writes whole pieces: Twisted's own collecting of small writes would only
+        # cost another turn of the loop for each answer.
+        factory.protocol = TLSMemoryBIOProtocol
+        return promptport.listen(listener.socket, factory)
 
     @property
     def _sweep_seconds(self) -> float:

@@ -105,6 +105,22 @@ class ServerTls:
         return status.st_mtime_ns, status.st_ino
 
 
+@implementer(IOpenSSLServerConnectionCreator)
+class GivenTls:
+    """Shows one certificate, and asks the client for its own, naming nobody from whom."""
+
+    def __init__(self, certificate: x509.Certificate, key: Any) -> None:
+        self._context = _context([certificate], key)
+        self._context.set_verify(SSL.VERIFY_PEER, _accept)
+
+    def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:  # noqa: N802, N803
+        """Return a new connection (the name is Twisted's)."""
+        return _Connection(self._context, None)
+
+
+Maker = ServerTls | GivenTls
+
+
 def server_tls(folder: Path, *, ask_for_certificate: bool) -> ServerTls:
     """Return the TLS of a listener that presents `device.crt` and `device.key` of `folder`."""
     return ServerTls(folder, ask_for_certificate=ask_for_certificate)

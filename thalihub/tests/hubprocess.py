@@ -16,7 +16,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -55,8 +55,10 @@ class Person:
 class HubProcess:
     """One hub and its data folder; use it as a context manager."""
 
-    def __init__(self, folder: Path, **environment: str) -> None:
+    def __init__(self, folder: Path, *, before: Sequence[str] = (), **environment: str) -> None:
+        """`before`: a command that runs another one in its place, in a network of its own."""
         self.folder = folder
+        self._before = before
         self.data = folder / "data"
         self.log = folder / "hub.log"
         self._environment = {"HUB_HOST": "127.0.0.1", "HUB_API_PORT": "0", "HUB_PAGES_PORT": "0"}
@@ -103,7 +105,7 @@ class HubProcess:
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "manage.py", "hub"],
+                [*self._before, sys.executable, "manage.py", "hub"],
                 cwd=SOURCE,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
@@ -208,7 +210,7 @@ class HubProcess:
     def try_manage(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run one management command, whatever its exit code is."""
         return subprocess.run(
-            [sys.executable, "manage.py", *arguments],
+            [*self._before, sys.executable, "manage.py", *arguments],
             cwd=SOURCE,
             env=self.environment | environment,
             stdin=subprocess.DEVNULL,
