@@ -22,10 +22,12 @@ def main() -> None:
 
 
 async def _keep() -> None:
-    from replication import books, waiting
+    from replication import books, sensing, waiting
     from thalihub.calling import own_names
 
-    running = asyncio.gather(books.keep(own_names), books.ask_friends(), waiting.keep())
+    running = asyncio.gather(
+        books.keep(own_names), books.ask_friends(), waiting.keep(), sensing.keep()
+    )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, running.cancel)
