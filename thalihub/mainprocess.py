@@ -16,7 +16,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from thalihub import datafolder, keeperprocess, store, torprocess, webprocess, workerprocess
+from thalihub import (
+    datafolder,
+    keeperprocess,
+    nearbyprocess,
+    store,
+    torprocess,
+    webprocess,
+    workerprocess,
+)
 from thalihub.supervisor import Child, Supervisor
 
 # What a child would load at its start; each line was found to save memory.  Nothing that imports
@@ -53,6 +61,8 @@ class Plan:
     web_processes: int
     tor: bool
     """Whether Tor is wanted now; SIGUSR1 says that this may have changed."""
+    nearby: bool
+    """Whether hubs nearby are to be found, likewise."""
     facts: dict[str, Any]
     """What hub.json says."""
     greeting: str
@@ -97,5 +107,11 @@ def _children(plan: Plan) -> Sequence[Child]:
         ),
         Child("worker", workerprocess.main),
         Child("keeper", keeperprocess.main),
+        Child(
+            "nearby",
+            functools.partial(nearbyprocess.main, plan.facts["api_port"]),
+            may_rest=True,
+            start_at=0.0 if plan.nearby else None,
+        ),
         Child("tor", torprocess.main, may_rest=True, start_at=0.0 if plan.tor else None),
     ]

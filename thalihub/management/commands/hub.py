@@ -17,7 +17,7 @@ from django.utils import timezone
 from acl import identity
 from acl.core.errors import HubError
 from acl.core.keys import key_text
-from thalihub import binding, datafolder, env, mainprocess, setup, store, tor, whereabouts
+from thalihub import binding, datafolder, env, mainprocess, nearby, setup, store, tor, whereabouts
 
 
 class Command(BaseCommand):
@@ -57,6 +57,7 @@ class Command(BaseCommand):
                 onion=onion.fileno(),
                 web_processes=max(1, settings.HUB_PROCESSES),
                 tor=tor.begin(onion),
+                nearby=nearby.begin(),
                 facts=facts,
                 greeting=greeting,
             )
