@@ -18,7 +18,7 @@ from django.utils import timezone
 from acl.core import certs
 from acl.core.errors import Forbidden, KeyFormatError, NoCertificate
 from discovery.core import messages
-from discovery.pairing import incoming
+from discovery.pairing import incoming, telling
 
 Handler = Callable[..., Awaitable[HttpResponse]]
 
@@ -87,6 +87,7 @@ reveal = _message(incoming.reveal)
 confirm = _message(incoming.confirm)
 card = _message(incoming.card)
 scan = _message(incoming.scan)
+moved = _message(telling.take)
 
 
 @_guarded("GET")

@@ -122,6 +122,8 @@ class Contact(models.Model):
     addresses = models.JSONField(default=list)
     paired_at = models.DateTimeField()
     last_seen = models.DateTimeField(null=True, blank=True)
+    told = models.CharField(max_length=64, blank=True, help_text="Which card of ours they have.")
+    told_at = models.DateTimeField(null=True, blank=True, help_text="When we last tried.")
     other_key = models.CharField(
         max_length=43, blank=True, help_text="Another key was shown for them: ask them about it."
     )
@@ -204,7 +206,6 @@ class TorState(models.Model):
     contacts_only = models.BooleanField(default=False)
     everything = models.BooleanField(default=False, help_text="Every connection goes through Tor.")
     for_applications = models.BooleanField(default=False)
-    windows = models.TextField(blank=True, help_text="When it is published; empty: always.")
     address = models.CharField(max_length=62, blank=True)
     client_key = models.CharField(max_length=52, blank=True)
     state = models.CharField(max_length=16, default="off")

@@ -7,15 +7,18 @@ costs the seconds until the next beat.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 
 from asgiref.sync import async_to_sync
 from celery import shared_task
 from django.utils import timezone
 
+from acl.core.errors import HubError
 from discovery import pairing, reaching, store
 from discovery.core import pairing as machine
 from discovery.core.errors import NoSuchPairing
+from discovery.pairing import telling
 
 _AT_ONCE = 8
 _FOLLOWED_AT_ONCE = 2
@@ -68,5 +71,16 @@ def reach_ourselves() -> None:
 @shared_task(ignore_result=True)
 def look_after_tor() -> None:
     """Test it where that is due: once it is published, by schedule, and soon after a failure."""
-    if reaching.is_due(store.tor_or_none(), timezone.now()):
+    row = store.tor_or_none()
+    if row is None or not row.wanted:
+        return
+    if reaching.is_due(row, timezone.now()):
         reach_ourselves()
+    tell_contacts()
+
+
+@shared_task(ignore_result=True)
+def tell_contacts() -> None:
+    """Send our card to contacts who have another one."""
+    with contextlib.suppress(HubError):  # It cannot be signed here, or names no address yet.
+        async_to_sync(telling.tell_contacts)(timezone.now())

@@ -15,4 +15,5 @@ urlpatterns = [
     path(f"{_PATH}status", endpoints.status),
     path(f"{_PATH}card", endpoints.card),
     path(f"{_PATH}qr", endpoints.scan),
+    path(f"{_PATH}moved", endpoints.moved),
 ]

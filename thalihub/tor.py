@@ -18,7 +18,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from acl.core.errors import RefusedError
-from discovery import store
+from discovery import store, tasks
 from discovery.core import windows
 from discovery.core.errors import BadWindows
 from discovery.core.onion import PORT, State
@@ -82,6 +82,8 @@ def renew_address() -> str:
     ours = keys.renew(settings.HUB_DATA)
     store.set_tor(address=ours.address, tested_at=None, problem="", failures=0)
     store.note_tor(timezone.now(), "renewed", ours.address)
+    store.tell_at_once()
+    tasks.tell_contacts.delay()
     return ours.address
 
 

@@ -33,13 +33,12 @@ from discovery.core import card as cards
 from discovery.core import commitment as values
 from discovery.core import invitation as invitations
 from discovery.core import pairing as machine
-from discovery.core import signed
 from discovery.core.addresses import Address
 from discovery.core.card import Card
 from discovery.core.errors import InvitationError, KeyChanged, PairingError, UnreachableError
 from discovery.core.invitation import DEVICE, FRIEND, Invitation
 from discovery.core.pairing import Event, State, Way
-from discovery.pairing import ourselves, outgoing
+from discovery.pairing import ourselves, outgoing, telling
 from discovery.store import Clash, Contact, DeviceLine, PairingRow, Sighting
 
 __all__ = [
@@ -184,7 +183,8 @@ def _target(text: str) -> tuple[str | None, Sequence[Address], Way]:
     sighting = store.sighting(key)
     if sighting is None:
         raise RefusedError("No address is known for this key. Type the hub's address instead.")
-    return key, ourselves.parsed(sighting.addresses), Way.NEARBY
+    expected = None if sighting.nameless else key
+    return expected, ourselves.parsed(sighting.addresses), Way.NEARBY
 
 
 def _of_contact(contact: Contact) -> tuple[str, Sequence[Address], Way]:
@@ -307,17 +307,7 @@ async def receive_card(name: str, document: object, now: datetime.datetime) -> N
 
     One of another key is refused and raises the alarm: KeyChanged.  Raises MessageError too.
     """
-    await in_database(_receive_card)(name, document, now)
-
-
-def _receive_card(name: str, document: object, now: datetime.datetime) -> None:
-    contact = store.contact(name)
-    try:
-        card = cards.read(document, contact.key)
-    except KeyChanged:
-        store.alarm(name, signed.verified(document), now)
-        raise
-    store.change_card(name, card, now)
+    await in_database(telling.receive)(name, document, now)
 
 
 async def import_group(text: str, now: datetime.datetime) -> list[Card]:

@@ -39,9 +39,11 @@ from discovery.store.contacts import (
     list_contacts,
     list_devices,
     list_introductions,
+    note_told,
     other_devices,
     revoke_device,
     seen,
+    tell_at_once,
     watch,
 )
 from discovery.store.entries import KINDS
@@ -156,6 +158,7 @@ __all__ = [
     "near",
     "note",
     "note_network",
+    "note_told",
     "note_tor",
     "onion_addresses",
     "onion_peers",
@@ -180,6 +183,7 @@ __all__ = [
     "sighting",
     "switch",
     "take_offer",
+    "tell_at_once",
     "tor",
     "tor_clients",
     "tor_events",

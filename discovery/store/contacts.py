@@ -161,6 +161,17 @@ def change_card(name: str, card: Card, now: datetime.datetime) -> None:
     row.save()
 
 
+def note_told(pk: int, changed: str, now: datetime.datetime) -> None:
+    """Note that a contact has our card of this time, or with an empty text that it was tried."""
+    told = {"told": changed, "told_at": None} if changed else {"told_at": now}
+    Contact.objects.filter(pk=pk).update(**told)
+
+
+def tell_at_once() -> None:
+    """Note that contacts are to be told anew, also those who could not be just now."""
+    Contact.objects.update(told_at=None)
+
+
 def alarm(name: str, other_key: str, now: datetime.datetime) -> None:
     """Note that another key was shown for a contact; nothing else changes."""
     Contact.objects.filter(pk=contact(name).pk).update(other_key=other_key, other_key_at=now)
