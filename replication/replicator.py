@@ -47,6 +47,8 @@ class Result:
     """The first of the documents that the target refused for good."""
     note: Mapping[str, Any] = field(default_factory=dict)
     """The checkpoint as it was written last: CouchDB's `_replicate` answers its history."""
+    left: int = 0
+    """Documents that were stepped over, because they have attachments (replication/passes.py)."""
 
 
 Progress = Callable[[Result], None]
@@ -153,8 +155,11 @@ class _Run:
         """Write what was read, and note it."""
         for some in batches.cut(read.batch.documents, lambda one: one.size):
             self._count(len(some), await self._target.write(some))
-        for wanted in read.batch.with_attachments:
-            await self._carry(wanted)
+        if self._options.documents_only:
+            self.result.left += len(read.batch.with_attachments)
+        else:
+            for wanted in read.batch.with_attachments:
+                await self._carry(wanted)
         self.result.last_seq = read.page.last_seq
         self.result.pending = read.page.pending
         self.result.caught_up = read.page.is_last

@@ -14,6 +14,7 @@ import random
 import secrets
 import threading
 import time
+from collections import Counter
 from collections.abc import Coroutine
 from functools import partial
 from typing import Any
@@ -25,7 +26,7 @@ from asgiref.sync import sync_to_async
 from acl import sql
 from acl.core.errors import HubError
 from discovery.core.errors import DiscoveryError, UnreachableError
-from replication import news, rights, routing
+from replication import news, passes, rights, routing
 from replication.core import job as words
 from replication.core import schedule
 from replication.core.errors import Retryable
@@ -100,6 +101,9 @@ async def _ended(claim: Claim, meter: Meter) -> Ended:
     """Run a link, and return how that went."""
     notes = _Notes(claim, meter)
     ended = await _attempted(claim, notes)
+    if ended.error or ended.state is State.PENDING:  # What was left before is left still.
+        left = max(ended.attachments_left, claim.attachments_left)
+        ended = ended._replace(attachments_left=left)
     return ended._replace(pace=notes.pace())
 
 
@@ -128,7 +132,11 @@ def _left_alone(why: Sharing) -> Ended:
 def _succeeded(claim: Claim, result: Result, counts: Counts) -> Ended:
     now = time.time()
     if not result.caught_up:
-        return Ended(State.PENDING, now, behind=result.pending, counts=counts)
+        left = result.left
+        return Ended(State.PENDING, now, 0, "", result.pending, counts, attachments_left=left)
+    if result.left:  # They come when what is done in the background may run again.
+        due_at = now + schedule.SAFETY * random.uniform(0.9, 1.1)
+        return Ended(State.WAITING, due_at, behind=0, counts=counts, attachments_left=result.left)
     match Mode(claim.mode):
         case Mode.ONCE:
             answer = _answer(claim, result)
@@ -174,13 +182,14 @@ async def _replicated(claim: Claim, notes: _Notes) -> Result | Sharing:
 
 async def _between(claim: Claim, far: Peer, notes: _Notes) -> Result:
     near = LocalPeer(claim.db_name, own_clocks=await rights.is_own(claim))
-    result = await replicate(
+    run = partial(
+        replicate,
         *((far, near) if claim.direction == Direction.PULL else (near, far)),
-        words.read_options(claim.options),
         ours=routing.ours(),
         deadline=time.monotonic() + schedule.SLICE,
         progress=notes.progress,
     )
+    result = await passes.replicated(claim, run)
     moved = result.note.get("session_id") == result.session_id
     if moved and claim.direction == Direction.PULL and isinstance(far, RemotePeer) and claim.key:
         await news.note_progress(far, routing.our_key(), result.last_seq)
@@ -206,7 +215,8 @@ class _Notes:
         self._claim = claim
         self._meter = meter
         self._began_at = time.monotonic()
-        self._counted: dict[str, int] = {}
+        self._before: Counter[str] = Counter()
+        self._result: Result | None = None
         self._noted_at = 0.0
 
     def begin(self, way: routing.Way) -> None:
@@ -216,7 +226,9 @@ class _Notes:
 
     def progress(self, result: Result) -> None:
         """Take what the replicator tells."""
-        self._counted = result.counts
+        if self._result is not None and self._result is not result:  # Another pass.
+            self._before.update(self._result.counts)
+        self._result = result
         now = time.monotonic()
         if now - self._noted_at >= _NOTE_SECONDS:
             self._noted_at = now
@@ -225,7 +237,8 @@ class _Notes:
 
     def counts(self) -> Counts:
         """Return what was done so far."""
-        return Counts(*(self._counted.get(name, 0) for name in Counts._fields))
+        counted = self._before + Counter(self._result.counts if self._result else {})
+        return Counts(*(counted[name] for name in Counts._fields))
 
     def pace(self) -> Pace:
         """Return how fast it was so far."""

@@ -23,7 +23,7 @@ from couchapi.store import databases
 from couchapi.wakeups import ANY_DATABASE
 from replication import documents, manager, watching
 from replication.core.job import Priority
-from replication.store import connection, jobs, waking
+from replication.store import connection, jobs, policy, waking
 from replication.tasks import look
 
 logger = logging.getLogger(__name__)
@@ -56,6 +56,7 @@ class _Waiting:
         self._last_event = 0
         self._world: object = None
         self._documents: object = None
+        self._policy: object = None
         self._said_at = 0.0
 
     async def go_on(self) -> None:
@@ -76,6 +77,8 @@ class _Waiting:
         changed = await self._local_changes()
         if changed:
             await sql.write(partial(waking.wake_push, db_names=changed, now=time.time()))
+        if await self._policy_has_changed():
+            await sql.write(partial(waking.wake_left, now=time.time()))
         if await self._documents_have_changed():
             await documents.bring_up_to_date()
         if await self._world_has_changed():
@@ -96,6 +99,12 @@ class _Waiting:
         now = await sql.point(_jobs_and_databases), await gate.acl_version(), minute
         changed = now != self._world
         self._world = now
+        return changed
+
+    async def _policy_has_changed(self) -> bool:
+        now = await sql.point(policy.read)
+        changed = now != self._policy
+        self._policy = now
         return changed
 
     async def _documents_have_changed(self) -> bool:

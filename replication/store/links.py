@@ -80,6 +80,8 @@ class Claim(NamedTuple):
     priority: str
     limit: int
     """Bytes a second; 0: none."""
+    forced: bool
+    attachments_left: int
     owner: str = ""
     started_at: float = 0.0
 
@@ -138,7 +140,8 @@ _LINK = (
 )
 _CLAIM = (
     "l.id, l.job_id, l.key, l.name, l.direction, l.failures, j.db_name, j.peer, j.there, j.mode,"
-    " j.every, j.options, j.wished_by, j.transient, j.mesh, j.priority, j.bytes_per_second"
+    " j.every, j.options, j.wished_by, j.transient, j.mesh, j.priority, j.bytes_per_second,"
+    " l.forced, l.attachments_left"
 )
 OPEN: Final = "NOT j.paused AND j.ends_at > %s AND l.due_at <= %s AND l.lease_until <= %s"
 
@@ -233,7 +236,7 @@ def claim(sql: Sql, owner: str, now: float, at_once: int = schedule.AT_ONCE) -> 
         (now, now, now, *at, _MOST_LOOKED_AT),
     )
     running = Counter(_running(sql, now))
-    due = [Due(row[0], row[2] or row[3], Priority(row[-3]).rank, row[-1]) for row in rows]
+    due = [Due(row[0], row[2] or row[3], Priority(row[-5]).rank, row[-1]) for row in rows]
     chosen = set(schedule.choose(due, running, at_once - running.total()))
     return [
         Claim._make((*row[:-1], owner, now))

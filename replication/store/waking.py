@@ -76,6 +76,18 @@ def wake_pushes(sql: Sql, now: float) -> int:
     return int(changed.rowcount)
 
 
+def wake_left(sql: Sql, now: float) -> int:
+    """Make due what waits for attachments, where these may come now."""
+    if Priority.BACKGROUND not in policy.read(sql).running():
+        return 0
+    changed = sql.execute(
+        "UPDATE replication_link SET due_at = %s WHERE attachments_left > 0 AND due_at > %s"
+        " AND state = 'waiting'",
+        (now, now),
+    )
+    return int(changed.rowcount)
+
+
 def wake_link(sql: Sql, number: int, now: float) -> int:
     """Make one link due."""
     return _wake(sql, now, " AND id = %s", (number,))
