@@ -62,6 +62,7 @@ class Database(models.Model):
     local_only = models.BooleanField(
         default=False, help_text="Not kept in step with the owner's other devices."
     )
+    quota = models.BigIntegerField(null=True, help_text="The most bytes of it; empty: any.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
@@ -121,6 +122,7 @@ class Revision(models.Model):
     rev = models.TextField()
     body = models.BinaryField()
     attachments = models.BinaryField(null=True, help_text="JSON: name to its Attached record.")
+    share = models.BigIntegerField(null=True, help_text="Whose share it takes; null: the owner's.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["document", "rev"], name="revision_by_rev")]
@@ -157,6 +159,56 @@ class BlobChunk(models.Model):
 
     def __str__(self) -> str:
         return f"{self.blob_id}@{self.position}"
+
+
+class Share(models.Model):
+    """What somebody other than the owner has put here, and how much that may be."""
+
+    key = models.TextField(unique=True, help_text="Of the principal.")
+    size = models.BigIntegerField(default=0, help_text="Bytes of bodies and attachments.")
+    quota = models.BigIntegerField(null=True, help_text="The most that it may be; empty: any.")
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class Measure(models.Model):
+    """What a database took when it was measured last, in bytes."""
+
+    database = _reference(Database)
+    seq = models.BigIntegerField(help_text="The update_seq of then.")
+    measured_at = models.BigIntegerField(help_text="Unix seconds.")
+    documents = models.BigIntegerField(help_text="Bodies that somebody can still ask for.")
+    old_bodies = models.BigIntegerField(help_text="Bodies of revisions that others followed.")
+    attachments = models.BigIntegerField()
+    old_attachments = models.BigIntegerField(help_text="Those that only old revisions have.")
+    history = models.BigIntegerField(help_text="Revision trees.")
+    indexes = models.BigIntegerField()
+    local_documents = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["database"], name="measure_by_database")]
+
+    def __str__(self) -> str:
+        return f"{self.database_id} at {self.seq}"
+
+
+class Work(models.Model):
+    """Long work on a database that goes on now: how far it is, and whether it is to end."""
+
+    kind = models.TextField()
+    database = _reference(Database)
+    done = models.BigIntegerField(default=0)
+    total = models.BigIntegerField(help_text="Of what is done; some of it may come on the way.")
+    started_at = models.BigIntegerField(help_text="Unix seconds.")
+    seen_at = models.BigIntegerField(help_text="When it was last heard of, in Unix seconds.")
+    cancelled = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["database", "kind"], name="work_by_kind")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.database_id}"
 
 
 class LocalDocument(models.Model):

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from acl.sql import Sql
 from couchapi.core.attached import Attached
 from couchapi.core.errors import ContentMissing
-from couchapi.store import contents
+from couchapi.store import contents, shares
 from couchapi.store.contents import Blob, rows
 
 _SECONDS_TO_ADOPT = 24 * 3600
@@ -118,10 +118,12 @@ def remove(sql: Sql, blobs: Sequence[int]) -> int:
     for blob in blobs:
         row = sql.one(
             "UPDATE couchapi_blob SET document_id = NULL, created_at = %s WHERE id = %s"
-            " RETURNING length",
+            " RETURNING length, uploader",
             (_GONE, blob),
         )
-        size += row[0] if row else 0
+        if row is not None:
+            size += row[0]
+            shares.credit_uploader(sql, row[1], row[0])
     return size
 
 

@@ -14,7 +14,8 @@ from couchapi.core.names import REPLICATOR, is_database_name
 
 _COLUMNS = (
     "id, name, conflict_policy, update_seq, purge_seq, epochs, revs_limit, "
-    "purged_infos_limit, doc_count, doc_del_count, body_size, security, design_seq, local_only"
+    "purged_infos_limit, doc_count, doc_del_count, body_size, security, design_seq, quota,"
+    " local_only"
 )
 
 
@@ -34,6 +35,7 @@ class DatabaseRow(NamedTuple):
     body_size: int
     security: str
     design_seq: int
+    quota: int | None
     local_only: bool
 
     @property
@@ -189,6 +191,13 @@ def set_local_only(sql: Sql, name: str, local_only: bool) -> None:
         (local_only, lock(sql, name).id),
     )
     note_event(sql, name, "updated")
+
+
+def set_quota(sql: Sql, name: str, quota: int | None) -> None:
+    """Let a database hold at most so many bytes of bodies and attachments; None: any."""
+    sql.execute(
+        "UPDATE couchapi_database SET quota = %s WHERE id = %s", (quota, lock(sql, name).id)
+    )
 
 
 def note_event(sql: Sql, name: str, kind: str) -> None:

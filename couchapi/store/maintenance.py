@@ -7,6 +7,7 @@ for one slice and never for the whole.
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ import orjson
 from acl.sql import Sql
 from couchapi.core import attached, revtree
 from couchapi.core.revid import RevId
-from couchapi.store import attachments, databases, indexes
+from couchapi.store import attachments, databases, indexes, shares
 from couchapi.store.databases import DatabaseRow
 
 SLICE = 200
@@ -169,7 +170,8 @@ def _compact_one(sql: Sql, document_id: int, text: bytes) -> int:
 def _keep_only(sql: Sql, document_id: int, kept: set[str]) -> int:
     """Remove the other bodies, and the attachments that only they have; return their bytes."""
     rows = sql.all(
-        "SELECT rev, length(body), attachments FROM couchapi_revision WHERE document_id = %s",
+        "SELECT rev, length(body), attachments, share FROM couchapi_revision"
+        " WHERE document_id = %s",
         (document_id,),
     )
     old = [row for row in rows if row[0] not in kept]
@@ -182,7 +184,17 @@ def _keep_only(sql: Sql, document_id: int, kept: set[str]) -> int:
     needed = {blob for row in rows if row[0] in kept for blob in _blobs(row[2])}
     unneeded = {blob for row in old for blob in _blobs(row[2])} - needed
     freed = attachments.remove(sql, sorted(unneeded))
-    return freed + sum(int(row[1]) for row in old)
+    return freed + _leave_shares(sql, [(row[1], row[3]) for row in old])
+
+
+def _leave_shares(sql: Sql, bodies: Sequence[tuple[int, int | None]]) -> int:
+    """Take (size, share) of removed bodies out of the shares; return how many bytes they are."""
+    freed = Counter[int | None]()
+    for size, share in bodies:
+        freed[share] += size
+    if any(freed):
+        shares.credit(sql, freed)
+    return freed.total()
 
 
 def _blobs(text: bytes | None) -> list[int]:
@@ -194,8 +206,8 @@ def _remove_document(sql: Sql, document_id: int) -> int:
     blobs = sql.all("SELECT id FROM couchapi_blob WHERE document_id = %s", (document_id,))
     freed = attachments.remove(sql, [row[0] for row in blobs])
     gone = sql.all(
-        "DELETE FROM couchapi_revision WHERE document_id = %s RETURNING length(body)",
+        "DELETE FROM couchapi_revision WHERE document_id = %s RETURNING length(body), share",
         (document_id,),
     )
     sql.execute("DELETE FROM couchapi_document WHERE id = %s", (document_id,))
-    return freed + sum(int(row[0]) for row in gone)
+    return freed + _leave_shares(sql, gone)

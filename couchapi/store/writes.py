@@ -17,12 +17,12 @@ from acl.core.errors import HubError
 from acl.sql import Row, Sql
 from couchapi.core import attached, edits, lww, revtree
 from couchapi.core.edits import Edit, Outcome, Terms
-from couchapi.core.errors import Conflict, NotFound
+from couchapi.core.errors import Conflict, NotFound, StorageFull
 from couchapi.core.incoming import Incoming, Inline, Uploaded
 from couchapi.core.revid import RevId
 from couchapi.core.revtree import RevTree
 from couchapi.core.visibility import Visible
-from couchapi.store import databases, documents, incoming
+from couchapi.store import databases, documents, incoming, shares
 from couchapi.store.databases import DatabaseRow
 
 
@@ -86,8 +86,9 @@ def write(
 ) -> list[Written]:
     """Write a batch and return what became of each of `writes`, in their order.
 
-    Raises DatabaseMissing, DesignsChanged when `designs` are not those of now, and MissingStub: an
-    unknown attachment fails the whole batch, as in CouchDB (design/couch-api.md, "Errors").
+    Raises DatabaseMissing, DesignsChanged when `designs` are not those of now, and StorageFull for
+    a quota, unless all are deletions.  Raises MissingStub, too: an unknown attachment fails the
+    whole batch, as in CouchDB (design/couch-api.md, "Errors").
     """
     database = databases.lock(sql, db_name)
     if designs is not None and designs != (database.id, database.design_seq):
@@ -98,6 +99,7 @@ def write(
     for docid in several:
         batch.settle(docid)
     batch.save()
+    batch.charge(only_deletes=all(one.deleted for one in writes))
     return written
 
 
@@ -172,9 +174,11 @@ class _Batch:
         self._author = author
         self._now_ms = now_ms
         self._documents: dict[str, _Document] = {}
-        self._given: list[tuple[int, str, bytes, bytes | None]] = []
+        self._given: list[tuple[int, str, bytes, bytes | None, int | None]] = []
         self._copies: list[tuple[str, int, str]] = []
         self._size = 0
+        # Whoever is not the owner has a share, and bodies know whose they are.
+        self._share = None if author.is_owner else shares.number(sql, author.key)
         self._usual_terms = Terms(
             now_ms=now_ms,
             lww=database.conflict_policy == "lww",
@@ -251,6 +255,19 @@ class _Batch:
         if any(one.docid.startswith("_design/") for one in changed):
             databases.note_designs(self._sql, self._database, seq)
 
+    def charge(self, *, only_deletes: bool) -> None:
+        """Have the author's share and the database take what was stored; raises StorageFull."""
+        if self._share is not None:
+            shares.charge(self._sql, self._share, self._size, only_deletes=only_deletes)
+        database = self._database
+        if database.quota is None or self._size <= 0 or only_deletes:
+            return
+        if database.body_size + self._size > database.quota:
+            raise StorageFull(
+                f"This database may hold {database.quota} bytes. Delete and compact, or let it"
+                " hold more on the hub's page about storage."
+            )
+
     def _terms(self, document: _Document) -> Terms:
         if not document.resolver_count:
             return self._usual_terms
@@ -276,7 +293,7 @@ class _Batch:
             kept = None
             if one.attachments:
                 kept = self._keep_attachments(document, one.attachments, rev, outcome.tree)
-            self._given.append((document.id, str(rev), one.body, kept))
+            self._given.append((document.id, str(rev), one.body, kept, self._share))
             if document.receipts is not None and one.path and self._author.is_client:
                 document.receipts = {**document.receipts, rev: self._now_ms}
         document.changed = True
@@ -308,17 +325,18 @@ class _Batch:
         self._size += sum([len(row[2]) for row in given])
         if given:
             self._sql.many(
-                "INSERT INTO couchapi_revision (document_id, rev, body, attachments)"
-                " VALUES (%s, %s, %s, %s) ON CONFLICT (document_id, rev) DO NOTHING",
+                "INSERT INTO couchapi_revision (document_id, rev, body, attachments, share)"
+                " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (document_id, rev) DO NOTHING",
                 given,
             )
         for copy in copies:
             row = self._sql.one(
-                "INSERT INTO couchapi_revision (document_id, rev, body, attachments)"
-                " SELECT document_id, %s, body, attachments FROM couchapi_revision"
+                "INSERT INTO couchapi_revision (document_id, rev, body, attachments, share)"
+                " SELECT document_id, %s, body, attachments, CAST(%s AS BIGINT)"
+                " FROM couchapi_revision"
                 " WHERE document_id = %s AND rev = %s ON CONFLICT (document_id, rev) DO NOTHING"
                 " RETURNING length(body)",
-                copy,
+                (copy[0], self._share, *copy[1:]),
             )
             self._size += row[0] if row else 0
 

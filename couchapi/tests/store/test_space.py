@@ -19,7 +19,7 @@ def _clean():
     space._Seen.until = 0.0
 
 
-def test_the_ballast_follows_the_room(db, monkeypatch):
+def test_the_ballast_follows_the_room(tables, monkeypatch):
     monkeypatch.setattr(space, "_disk", lambda _: Disk(GIB // 8, GIB // 8))
     space.keep_ballast()
     assert BALLAST.stat().st_size == GIB // 800
@@ -31,6 +31,6 @@ def test_the_ballast_follows_the_room(db, monkeypatch):
     space.release()  # Once more does no harm.
 
 
-def test_pages_that_the_database_can_use_again_count(db):
+def test_pages_that_the_database_can_use_again_count(tables):
     assert space.look().total > 0
     assert space.look().reusable >= 0
