@@ -24,6 +24,7 @@ TABLE = {
     "_thali/pair/v1/confirm": "POST",
     "_thali/pair/v1/card": "POST",
     "_thali/pair/v1/qr": "POST",
+    "_thali/pair/v1/moved": "POST",
     "_thali/pair/v1/status": "GET",
 }
 SID, THIRTY_TWO = b"s" * 16, b"x" * 32
@@ -33,9 +34,18 @@ BODIES = {
     "confirm": {"T": THIRTY_TWO},
     "card": {"card": {}},
     "qr": {"proof": THIRTY_TWO},
+    "moved": {},
 }
 # What a hub with a certificate hears without an open window, session or code.
-REFUSALS = {"start": 403, "reveal": 409, "confirm": 409, "card": 409, "qr": 403, "status": 409}
+REFUSALS = {
+    "start": 403,
+    "reveal": 409,
+    "confirm": 409,
+    "card": 409,
+    "qr": 403,
+    "moved": 403,
+    "status": 409,
+}
 
 cases = pytest.mark.parametrize("route", sorted(TABLE))
 
