@@ -19,7 +19,6 @@ from discovery.core.pairing import OPEN, Way
 from discovery.store import PairingRow
 from thalihub import meeting, page, shares, syncing
 from thalihub.live import LivePart
-from thalihub.pace import Pace
 
 _COMPARED = (Way.COMPARISON, Way.NEARBY)
 _ASK_AGAIN = datetime.timedelta(seconds=30)
@@ -162,10 +161,9 @@ class LiveSync(LivePart):
 
     template = "hub/live/sync.html"
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._pace = Pace()
-
     async def context(self) -> dict[str, Any]:
         """Return all peers."""
-        return {"peers": await in_database(syncing.cards)(self._pace)}
+        return {
+            "peers": await in_database(syncing.cards)(),
+            "conditions": await in_database(syncing.conditions)(),
+        }

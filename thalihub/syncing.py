@@ -19,10 +19,12 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from acl import sql
 from couchapi.store import databases, meetings
-from replication import manager
+from replication import hours, listing, manager
+from replication.core.job import Priority
+from replication.core.policy import Reason
 from thalihub import page
-from thalihub.pace import Pace, Progress
 from thalihub.syncform import SyncForm
+from thalihub.thriftform import ThriftForm
 
 _PATHS = {
     "loopback": gettext_lazy("on this machine"),
@@ -51,6 +53,21 @@ class Line(NamedTuple):
     is_ours: bool
     """Whether somebody asked for it, who can take it back."""
     progress: Progress | None
+    attachments_left: int
+    """How many documents wait for their attachments."""
+    hours: str
+    ends: str
+
+
+class Progress(NamedTuple):
+    """How much of a run is done, and how fast it goes."""
+
+    done: int
+    total: int
+    documents: int
+    """A second."""
+    size: int
+    """Bytes a second."""
 
 
 class PeerCard(NamedTuple):
@@ -64,33 +81,57 @@ class PeerCard(NamedTuple):
 def sync(request: HttpRequest) -> HttpResponse:
     """Show how everything is; begin, pause, resume, run or remove a job."""
     form = SyncForm(request.POST if "add" in request.POST else None)
-    if request.method == "POST" and _changed(request, form):
+    thrift = ThriftForm(request.POST) if "thrift" in request.POST else ThriftForm.now()
+    if request.method == "POST" and _changed(request, form, thrift):
         return redirect("sync")
     names = sql.read_sync(databases.names)
-    return page.shown(request, "hub/sync.html", _("Keeping in step"), form=form, names=names)
+    more = {"form": form, "thrift": thrift, "names": names, "zone": _zone()}
+    return page.shown(request, "hub/sync.html", _("Keeping in step"), **more)
+
+
+def _zone() -> str:
+    """Return how far the clock of this machine is from UTC, as people write it."""
+    minutes = hours.offset(time.time())
+    sign = "-" if minutes < 0 else "+"
+    return f"UTC{sign}{abs(minutes) // 60}:{abs(minutes) % 60:02d}" if minutes else "UTC"
 
 
 @admin.site.admin_view
 def status(request: HttpRequest) -> JsonResponse:
     """Return the numbers of the page, for programs."""
     met = sql.read_sync(meetings.counts)
-    return JsonResponse({"jobs": manager.listing(time.time()), "documents_that_met": met})
+    jobs = manager.listing(time.time())
+    return JsonResponse({"jobs": jobs, "documents_that_met": met, "policy": listing.conditions()})
 
 
-def cards(pace: Pace | None = None) -> list[PeerCard]:
-    """Return all peers, by name; `pace` knows what was shown of them before."""
-    pace = pace or Pace()
+def conditions() -> str:
+    """Return in words what is spared now; empty where nothing is."""
+    now = listing.conditions()
+    said = []
+    if now["is_on_battery"]:
+        charge = now["charge"]
+        known = _("This machine runs on battery (%(n)s %%).") % {"n": charge}
+        said.append(_("This machine runs on battery.") if charge is None else known)
+    if now["is_metered"]:
+        said.append(_("The connection is metered."))
+    if said and len(now["running"]) < len(Priority):
+        said.append(_("So not everything runs now."))
+    return " ".join(said)
+
+
+def cards() -> list[PeerCard]:
+    """Return all peers, by name."""
     of_peer = defaultdict[str, list[Line]](list)
     for job in manager.listing(time.time()):
         for link in job["links"]:
-            of_peer[link["peer"]].append(_line(job, link, pace))
+            of_peer[link["peer"]].append(_line(job, link))
     return [
         PeerCard(name, sorted(lines, key=lambda line: (line.database, not line.pulls)))
         for name, lines in sorted(of_peer.items())
     ]
 
 
-def _line(job: Mapping[str, Any], link: Mapping[str, Any], pace: Pace) -> Line:
+def _line(job: Mapping[str, Any], link: Mapping[str, Any]) -> Line:
     return Line(
         job["id"],
         job["database"],
@@ -104,21 +145,39 @@ def _line(job: Mapping[str, Any], link: Mapping[str, Any], pace: Pace) -> Line:
         link["state"] == "paused",
         link["deleted_there"],
         not job["mesh"],
-        _progress(link, pace),
+        _progress(link),
+        link["attachments_left"],
+        _hours(job),
+        _ends(job),
     )
 
 
-def _progress(link: Mapping[str, Any], pace: Pace) -> Progress | None:
-    if link["state"] == "running" and link["changes_behind"]:
-        return pace.saw(link["id"], link["changes_behind"], time.time())
-    pace.ended(link["id"])
-    return None
+def _progress(link: Mapping[str, Any]) -> Progress | None:
+    behind = link["changes_behind"]
+    if link["state"] != "running" or not behind:
+        return None
+    total = max(behind, link["changes_at_first"] or 0)
+    return Progress(
+        total - behind, total, round(link["documents_per_second"]), link["bytes_per_second"]
+    )
+
+
+def _hours(job: Mapping[str, Any]) -> str:
+    """Return when a job runs, in the time of this machine; empty for always."""
+    return hours.shown(job["windows"] or "", time.time())
+
+
+def _ends(job: Mapping[str, Any]) -> str:
+    """Return when a job ends that nobody renews."""
+    return "" if job["ends_at"] is None else _until(job["ends_at"])
 
 
 def _said(link: Mapping[str, Any]) -> str:
     behind = link["changes_behind"]
     if link["deleted_there"]:
         return _("Was deleted there")
+    if link["reason"]:
+        return _waits(link)
     if link["state"] == "running" and behind:
         return ngettext("%(n)s change to go", "%(n)s changes to go", behind) % {"n": behind}
     said = {
@@ -133,6 +192,19 @@ def _said(link: Mapping[str, Any]) -> str:
     return said % {"when": _until(link["next_try"])} if link["state"] == "crashing" else said
 
 
+def _waits(link: Mapping[str, Any]) -> str:
+    match Reason(link["reason"]):
+        case Reason.METERED:
+            return _("Waits: the connection is metered")
+        case Reason.BATTERY:
+            return _("Waits: on battery")
+        case Reason.LOW_BATTERY:
+            return _("Waits: the battery is low")
+    if link["next_try"] is None:
+        return _("Waits for its hours")
+    return _("Waits for its hours: %(when)s") % {"when": _until(link["next_try"])}
+
+
 def _until(seconds: float | None) -> str:
     at = _when(seconds)
     if at is None or at - timezone.now() < datetime.timedelta(minutes=1):
@@ -144,8 +216,10 @@ def _when(seconds: float | None) -> datetime.datetime | None:
     return None if seconds is None else datetime.datetime.fromtimestamp(seconds, datetime.UTC)
 
 
-def _changed(request: HttpRequest, form: SyncForm) -> bool:
+def _changed(request: HttpRequest, form: SyncForm, thrift: ThriftForm) -> bool:
     """Do what the page asks for; False: the form is shown again, with what is wrong."""
+    if "thrift" in request.POST:
+        return thrift.is_valid() and page.acted(request, thrift.keep, _("Kept."))
     if "add" in request.POST:
         return form.is_valid() and page.acted(request, form.begin, _("It begins."))
     _change(request)
@@ -157,6 +231,7 @@ def _change(request: HttpRequest) -> None:
         "pause": (manager.pause, _("Paused.")),
         "resume": (manager.resume, _("It goes on.")),
         "run": (_run, _("It begins.")),
+        "renew": (_renew, _("It lasts as long again.")),
         "remove": (manager.remove, _("Removed. What is here already stays.")),
         "delete": (manager.delete_here, _("Deleted here, too.")),
     }
@@ -168,3 +243,7 @@ def _change(request: HttpRequest) -> None:
 
 def _run(number: int) -> None:
     manager.run(number, time.time())
+
+
+def _renew(number: int) -> None:
+    manager.renew(number, time.time())

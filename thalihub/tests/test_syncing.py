@@ -17,8 +17,10 @@ from acl import sql
 from couchapi.store import databases
 from replication import manager
 from replication.core.job import Direction, Mode, State, Wish
-from replication.store import jobs, links
+from replication.core.policy import Conditions, Network, Power, Rules, Runs
+from replication.store import jobs, links, policy
 from replication.store.links import Ended
+from replication.store.policy import Chosen
 from thalihub import syncing
 
 
@@ -152,6 +154,109 @@ def test_the_numbers_are_there_for_programs(browser, job):
     answer = browser.get(reverse("sync-status"), secure=True)
     assert job in [one["id"] for one in answer.json()["jobs"]]
     assert answer.json() == browser.get("/admin/status.json", secure=True).json()
+
+
+@pytest.fixture
+def thrift(settings):
+    """Hours are those of UTC; what the owner decides is forgotten afterwards."""
+    settings.HUB_TIME_ZONE = "UTC"
+    yield
+    manager.choose(Chosen())
+    manager.be_reached("")
+    sql.write_sync(partial(policy.sense, conditions=Conditions()))
+
+
+USUAL = {
+    "thrift": "1",
+    "network": "auto",
+    "power": "auto",
+    "on_metered": "normal",
+    "on_battery": "normal",
+    "on_low": "now",
+}
+
+
+def test_what_waits_says_why_and_what_is_spared(job, thrift):
+    manager.choose(Chosen(rules=Rules(battery=Runs.NOTHING)))
+    sql.write_sync(partial(policy.sense, conditions=Conditions(on_battery=True, charge=64)))
+    assert said(job)[0] == "Waits: on battery"
+    expected = "This machine runs on battery (64 %). So not everything runs now."
+    assert syncing.conditions() == expected
+    manager.choose(Chosen(network=Network.METERED, rules=Rules(metered=Runs.NOW)))
+    assert said(job)[0] == "Waits: the connection is metered"
+    manager.choose(Chosen(power=Power.MAINS))
+    assert (said(job)[0], syncing.conditions()) == ("Begins in a moment", "")
+
+
+def test_the_owner_decides_what_is_spared_and_when_others_can_come(browser, thrift):
+    given = USUAL | {
+        "power": "battery",
+        "on_battery": "now",
+        "limit": "250",
+        "hours": "18:00-20:00",
+    }
+    answer = browser.post(reverse("sync"), given, secure=True, follow=True).content.decode()
+    assert "Kept." in answer
+    assert manager.chosen() == Chosen(
+        power=Power.BATTERY, rules=Rules(battery=Runs.NOW), limit=250_000
+    )
+    assert manager.reached() == "18:00-20:00"
+    assert 'value="250"' in answer
+    assert 'value="18:00-20:00"' in answer
+    assert browser.get("/admin/status.json", secure=True).json()["policy"]["running"] == ["now"]
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"hours": "at night"}, "Times are given as"),
+        ({"limit": "1"}, "greater than or equal to 2"),
+        ({"power": "wind"}, "Select a valid choice"),
+    ],
+    ids=["hours", "limit", "power"],
+)
+def test_what_cannot_be_meant_changes_nothing(browser, thrift, more, why):
+    answer = browser.post(reverse("sync"), USUAL | more, secure=True)
+    assert why in answer.content.decode()
+    assert manager.chosen() == Chosen()
+
+
+def test_a_job_of_the_form_may_have_hours_a_limit_and_late_attachments(
+    api, browser, new_name, thrift
+):
+    friend, name = api.principal(new_name()).name, new_name()
+    more = {"hours": "Sat 09:00-12:00", "limit": "20", "later": "on", "priority": "background"}
+    form = asked_for(name, peer=friend, direction="pull", **more)
+    browser.post(reverse("sync"), form, secure=True)
+    (job,) = [one for one in manager.listing(time.time()) if one["database"] == name]
+    assert (job["windows"], job["bytes_per_second_at_most"]) == ("Sat 09:00-12:00", 20_000)
+    assert (job["attachments"], job["priority"]) == ("later", "background")
+    line = said(job["id"])[1]
+    assert line.hours == "Sat 09:00-12:00"
+    sql.write_sync(partial(jobs.remove, number=job["id"]))
+
+
+def test_a_run_shows_how_far_and_how_fast_it_is(job):
+    claims = sql.write_sync(partial(links.claim, owner="w", now=time.time(), at_once=1000))
+    (claim,) = [one for one in claims if one.job_id == job]
+    for behind in (1000, 400):
+        pace = links.Pace(120.4, 50_000.0, 9)
+        sql.write_sync(partial(links.note, claim=claim, behind=behind, path="lan", pace=pace))
+    text, line = said(job)
+    assert (text, line.progress) == ("400 changes to go", syncing.Progress(600, 1000, 120, 50_000))
+    html = render_to_string("hub/live/sync.html", {"peers": syncing.cards()})
+    assert "120 documents a second" in html
+    sql.write_sync(partial(links.release, owner="w", now=time.time()))
+
+
+def test_a_job_that_ends_unless_it_is_renewed_can_be_renewed(browser, api, new_name):
+    friend = api.principal(new_name()).name
+    wish = Wish(new_name(), friend, Direction.PULL, Mode.CONTINUOUS, lasts=7200)
+    number = manager.add(wish, time.time() - 3600)
+    assert re.sub(r"\s", " ", said(number)[1].ends) in ("in 59 minutes", "in 1 hour")
+    browser.post(reverse("sync"), {"renew": str(number)}, secure=True)
+    assert told(number)["ends_at"] > time.time() + 7000
+    sql.write_sync(partial(jobs.remove, number=number))
 
 
 def test_nobody_else_sees_them(api):
