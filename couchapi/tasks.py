@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
 from functools import partial
 from itertools import groupby
@@ -18,10 +17,10 @@ from celery.app.task import Task
 from kombu.exceptions import OperationalError
 
 from acl import sql
+from couchapi import upkeep
 from couchapi.core.errors import DatabaseMissing, WorkerUnreachable
 from couchapi.store import attachments, contents, held, indexes, maintenance, space, writes
 
-_log = logging.getLogger(__name__)
 _AT_ONCE = 200
 
 
@@ -39,12 +38,15 @@ async def later(task: Task, *args: str) -> None:
 @shared_task(ignore_result=True)
 def compact(db_name: str) -> None:
     """Forget the bodies of old revisions of one database."""
-    after: str | None = ""
-    try:
-        while after is not None:
-            after = sql.write_sync(partial(maintenance.compact_slice, db_name=db_name, after=after))
-    except DatabaseMissing:
-        _log.info("%s was deleted while it was compacted.", db_name)
+    upkeep.compact(db_name)
+    remove_contents(int(time.time()))
+
+
+@shared_task(ignore_result=True)
+def look_after() -> None:
+    """Measure what databases take, and compact them where that is due."""
+    upkeep.look_after()
+    remove_contents(int(time.time()))
 
 
 @shared_task(ignore_result=True)

@@ -32,6 +32,8 @@ HUB_WRITE_SECONDS = env.read.float("HUB_WRITE_SECONDS", 120.0)
 HUB_MAX_CONNECTIONS = env.read.int("HUB_MAX_CONNECTIONS", 4096)
 HUB_FREE_PERCENT = env.read.float("HUB_FREE_PERCENT", 5.0)
 HUB_FREE_AT_MOST = env.read.int("HUB_FREE_AT_MOST", 5 * 1024**3)
+HUB_COMPACT_BYTES = env.read.int("HUB_COMPACT_BYTES", 16 * 1024**2)
+HUB_COMPACT_PERCENT = env.read.float("HUB_COMPACT_PERCENT", 30.0)
 HUB_HOUSEKEEPING_SECONDS = env.read.float("HUB_HOUSEKEEPING_SECONDS", 60.0)
 HUB_PAIRING_SECONDS = env.read.float("HUB_PAIRING_SECONDS", 10.0)
 HUB_ADDRESSES = env.read.list("HUB_ADDRESSES", default=[])
@@ -152,6 +154,11 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "normal"
 CELERY_BEAT_SCHEDULE = {
+    "upkeep": {
+        "task": "couchapi.tasks.look_after",
+        "schedule": 5 * HUB_HOUSEKEEPING_SECONDS,
+        "options": {"queue": "background", "expires": 5 * HUB_HOUSEKEEPING_SECONDS},
+    },
     "housekeeping": {
         "task": "couchapi.tasks.housekeeping",
         "schedule": HUB_HOUSEKEEPING_SECONDS,

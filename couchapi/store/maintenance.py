@@ -62,10 +62,10 @@ def purged_infos(sql: Sql, db_name: str) -> list[tuple[str, str, list[str]]]:
     return [(one, docid, orjson.loads(revs)) for one, docid, revs in rows]
 
 
-def compact_slice(sql: Sql, db_name: str, after: str) -> str | None:
+def compact_slice(sql: Sql, db_name: str, after: str) -> tuple[str | None, int]:
     """Forget the bodies that no leaf needs, of the documents after `after`.
 
-    Returns the last of them, None at the end.
+    Returns the last of them, None at the end, and how many they are.
     """
     database = databases.lock(sql, db_name)
     rows = sql.all(
@@ -78,7 +78,7 @@ def compact_slice(sql: Sql, db_name: str, after: str) -> str | None:
         "UPDATE couchapi_database SET body_size = body_size - %s WHERE id = %s",
         (freed, database.id),
     )
-    return rows[-1][1] if len(rows) == SLICE else None
+    return (rows[-1][1] if len(rows) == SLICE else None), len(rows)
 
 
 def drop_slice(sql: Sql) -> bool:
@@ -93,7 +93,12 @@ def drop_slice(sql: Sql) -> bool:
         _remove_document(sql, document_id)
     if not documents:
         indexes.forget_all(sql, row[0])
-        for table in ("couchapi_localdocument", "couchapi_purge"):
+        for table in (
+            "couchapi_localdocument",
+            "couchapi_purge",
+            "couchapi_measure",
+            "couchapi_work",
+        ):
             sql.execute(f"DELETE FROM {table} WHERE database_id = %s", row)
         sql.execute("DELETE FROM couchapi_database WHERE id = %s", row)
     return True

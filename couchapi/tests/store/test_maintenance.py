@@ -28,7 +28,7 @@ def _compact(shelf: Shelf) -> list[str | None]:
     ends: list[str | None] = [""]
     while ends[-1] is not None:
         job = partial(maintenance.compact_slice, db_name=shelf.name, after=ends[-1])
-        ends.append(sql.write_sync(job))
+        ends.append(sql.write_sync(job)[0])
     return ends[1:]
 
 
