@@ -55,9 +55,14 @@ async def permit_of(caller: Caller, db_name: str | None = None) -> Permit:
     groups = acls.groups.get(principal_id, ())
     grants = acls.grants.get((db_name, principal_id), ()) if db_name else ()
     is_application = kind == _APPLICATION
-    return policy.decide(
+    permit = policy.decide(
         grants, may_create=may_create, groups=groups, is_application=is_application
     )
+    if is_application and db_name == policy.REPLICATOR:
+        # Under which key it writes is under which it reads.
+        own = acls.principals.get(caller.key or "") == known
+        return policy.of_wishes(caller.key or "", permit) if own else permit
+    return permit
 
 
 def _known(acls: Everything, caller: Caller) -> Known | None:

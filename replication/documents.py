@@ -17,6 +17,7 @@ from asgiref.sync import sync_to_async
 
 from acl import sql
 from acl.core.errors import HubError
+from acl.core.keys import is_key_hash
 from couchapi import writing
 from couchapi.core import names, revid
 from couchapi.core.names import REPLICATOR
@@ -26,7 +27,7 @@ from couchapi.store.writes import OURSELVES, Write
 from replication import asking, manager
 from replication.core import couchwords
 from replication.core import request as requests
-from replication.core.job import ENDED, Priority, State
+from replication.core.job import ENDED, Priority, State, Wish, options_text
 from replication.store import jobs, links
 from replication.store.jobs import Asked, JobRow
 
@@ -39,6 +40,12 @@ class _Doc(NamedTuple):
     docid: str
     rev: str
     body: Mapping[str, Any]
+
+    @property
+    def wished_by(self) -> str:
+        """Key of the application whose wish it is; empty: the owner's."""
+        owner = self.body.get("owner")
+        return owner if isinstance(owner, str) and is_key_hash(owner) else ""
 
     @property
     def is_over(self) -> bool:
@@ -76,15 +83,21 @@ async def _seen_to(one: _Doc, job: JobRow | None) -> Write | None:
     try:
         wish = requests.read(one.body, Priority.NORMAL).wish
         rep_id = asking.rep_id(wish)
-        if job is not None and job.rep_id == rep_id:
+        if job is not None and _is_that(job, rep_id, wish, one.wished_by):
             return await _outcome(one, job)
         if job is not None:
             await sql.write(partial(jobs.remove, number=job.id))
-        asked = Asked(rep_id=rep_id, docid=one.docid)
+        asked = Asked(one.wished_by, rep_id, one.docid)
         await sync_to_async(manager.ask)(wish, asked, time.time())
     except HubError as error:
         return _noted(one, State.FAILED, {"_replication_state_reason": error.reason})
     return None
+
+
+def _is_that(job: JobRow, rep_id: str, wish: Wish, wished_by: str) -> bool:
+    held = (job.rep_id, job.wished_by, job.priority, job.windows, job.limit, job.lasts)
+    asked = (rep_id, wished_by, wish.priority.value, wish.windows, wish.limit, wish.lasts)
+    return held == asked and job.options == options_text(wish.options)
 
 
 async def _outcome(one: _Doc, job: JobRow) -> Write | None:

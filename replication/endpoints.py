@@ -17,7 +17,7 @@ from acl import sql
 from acl.core.policy import Right
 from couchapi import parsers, renderers, wakeups
 from couchapi.core.errors import NotFound
-from couchapi.endpoints.base import OWNER, Endpoint
+from couchapi.endpoints.base import Endpoint
 from replication import asking, manager, rights
 from replication.core import couchwords
 from replication.core import job as words
@@ -102,33 +102,33 @@ def _answer(connection: sql.Sql, number: int) -> dict[str, Any] | None:
 class ActiveTasks(Endpoint):
     """`GET /_active_tasks`."""
 
-    rights = {"GET": OWNER}
+    rights = {"GET": Right.APPLICATION}
 
     async def get(self, request: Any) -> HttpResponseBase:
         """Return the replications that run now."""
-        running = [one for one in await _links() if one.link["state"] == State.RUNNING]
+        running = [one for one in await _links(request) if one.link["state"] == State.RUNNING]
         return renderers.json([couchwords.active_task(one) for one in running])
 
 
 class SchedulerJobs(Endpoint):
     """`GET /_scheduler/jobs`."""
 
-    rights = {"GET": OWNER}
+    rights = {"GET": Right.APPLICATION}
 
     async def get(self, request: Any) -> HttpResponseBase:
         """Return the replications that have not ended."""
-        shown = [couchwords.scheduler_job(one) for one in await _links() if _goes_on(one)]
+        shown = [couchwords.scheduler_job(one) for one in await _links(request) if _goes_on(one)]
         return renderers.json({"total_rows": len(shown), "offset": 0, "jobs": shown})
 
 
 class SchedulerJob(Endpoint):
     """`GET /_scheduler/jobs/id`."""
 
-    rights = {"GET": OWNER}
+    rights = {"GET": Right.APPLICATION}
 
     async def get(self, request: Any, name: str) -> HttpResponseBase:
         """Return one of them; raises NotFound."""
-        for one in await _links():
+        for one in await _links(request):
             if one.number == name and _goes_on(one):
                 return renderers.json(couchwords.scheduler_job(one))
         raise NotFound
@@ -137,11 +137,11 @@ class SchedulerJob(Endpoint):
 class SchedulerDocs(Endpoint):
     """`GET /_scheduler/docs`."""
 
-    rights = {"GET": OWNER}
+    rights = {"GET": Right.APPLICATION}
 
     async def get(self, request: Any) -> HttpResponseBase:
         """Return the replications that stand in documents."""
-        shown = [couchwords.scheduler_doc(one) for one in await _links() if one.job["docid"]]
+        shown = [couchwords.scheduler_doc(one) for one in await _links(request) if one.job["docid"]]
         return renderers.json({"total_rows": len(shown), "offset": 0, "docs": shown})
 
 
@@ -149,5 +149,9 @@ def _goes_on(one: Link) -> bool:
     return one.link["state"] not in (State.COMPLETED, State.FAILED)
 
 
-async def _links() -> list[Link]:
-    return [*couchwords.links_of(await sync_to_async(manager.listing)(time.time()))]
+async def _links(request: Any) -> list[Link]:
+    """Return all links, for an application those of what it has asked for itself."""
+    found = couchwords.links_of(await sync_to_async(manager.listing)(time.time()))
+    if request.permit.is_owner:
+        return [*found]
+    return [one for one in found if one.job["wished_by"] == request.caller.key]

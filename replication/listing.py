@@ -67,9 +67,11 @@ def deleted_there(link: LinkRow) -> bool:
 def _told(job: JobRow, its: list[LinkRow], kept: Kept, now: float) -> dict[str, Any]:
     shown = [_told_link(job, link, kept, now) for link in its]
     behind = [one["changes_behind"] for one in shown]
+    options = words.read_options(job.options)
     return {
         "id": job.id,
         "database": job.db_name,
+        "target": options.target and words.shown(options.target),
         "there": job.there,
         "peer": words.shown(job.peer),
         "direction": job.direction,
@@ -78,7 +80,7 @@ def _told(job: JobRow, its: list[LinkRow], kept: Kept, now: float) -> dict[str, 
         "priority": job.priority,
         "windows": job.windows or None,
         "bytes_per_second_at_most": job.limit or None,
-        "attachments": words.read_options(job.options).attachments,
+        "attachments": options.attachments,
         "ends_at": None if job.ends_at >= schedule.NEVER else job.ends_at,
         "mesh": job.mesh,
         "rep_id": job.rep_id,

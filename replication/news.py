@@ -9,7 +9,9 @@ may read the database, there is news for it.  There is, too, while a push to it 
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -54,7 +56,7 @@ async def waits_for(readers: Iterable[Reader]) -> set[str]:
         return set()
     shared = {row.name: row.update_seq for row in await sql.scan(_shared)}
     progress = await sql.scan(_progress)
-    unreached = await sql.point(pushes.unreached)
+    unreached = await sql.point(partial(pushes.unreached, now=time.time()))
     readable = {key: await _readable(key, shared) for key in {one.key for one in asked}}
     return {
         one.device

@@ -10,7 +10,7 @@ from acl import gate
 from acl import store as acl_store
 from acl.authentication import OWNERS, Caller
 from acl.core.errors import Forbidden
-from acl.core.policy import Right
+from acl.core.policy import REPLICATOR, Right
 from acl.snapshot import current
 from discovery import store as found
 from replication.core import job as words
@@ -33,6 +33,8 @@ def check_wish(wish: Wish, meant: list[Meant]) -> None:
         raise Forbidden("The owner's own devices are in step without being asked.")
     if kind is not Kind.HERE and not {one.key for one in meant} <= _friends():
         raise Forbidden("Applications replicate with people that the owner of this hub knows.")
+    if wish.options.target:
+        raise Forbidden("Applications replicate databases of this hub.")
     if wish.options.create_target and kind is Kind.HERE:
         raise Forbidden("Make the database first.")
 
@@ -60,6 +62,9 @@ async def check(claim: Claim) -> None:
 
 async def check_databases(key: str, here: str, there: str, peer: str, *, pulls: bool) -> None:
     """Raise AccessError where the application of this key may not read or write what is needed."""
+    if REPLICATOR in (here, there):
+        # A replication writes as the owner, and what the owner writes there is the owner's wish.
+        raise Forbidden("Write the documents of _replicator one by one.")
     caller = Caller(principal_id=0, key=key, has_certificate=True)
     permit = await gate.check(caller, Right.WRITE if pulls else Right.READ, here)
     if not pulls and permit.selectors is not None:

@@ -6,6 +6,7 @@ may have moved to another address.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import math
@@ -35,6 +36,7 @@ from replication.store.links import Claim, Meant
 _PORT = 6984
 _SECONDS = 30.0
 _SEEN_SECONDS = 60.0
+_LOOK_SECONDS = 0.5
 _PEOPLE = ("friend", "device", "application")
 
 
@@ -172,10 +174,7 @@ async def way_to(key: str, peer: str) -> AsyncIterator[Way]:
     if key in _own_keys():
         raise OurselvesError
     async with contextlib.AsyncExitStack() as stack:
-        session = await _nearby(key, stack)
-        if session is None:
-            addresses = await sync_to_async(_addresses)(key, peer)
-            session = await stack.enter_async_context(dial(key, addresses, timeout=_SECONDS))
+        session = await _nearby(key, stack) or await _dialled(key, peer, stack)
         await _note_seen(key)
         yield Way(session.client, session.address.kind)
 
@@ -190,6 +189,28 @@ async def _nearby(key: str, stack: contextlib.AsyncExitStack) -> Session | None:
         except DiscoveryError:  # It has gone, or announces something else by now.
             await sync_to_async(found.forget_near)(row.device)
     return None
+
+
+async def _dialled(key: str, peer: str, stack: contextlib.AsyncExitStack) -> Session:
+    """Return a session at an address that is known; a hub that comes near meanwhile goes first."""
+    addresses = await sync_to_async(_addresses)(key, peer)
+    opening = dial(key, addresses, timeout=_SECONDS)
+    dialling = asyncio.ensure_future(stack.enter_async_context(opening))
+    coming = asyncio.ensure_future(_comes_near(key))
+    try:
+        await asyncio.wait({dialling, coming}, return_when=asyncio.FIRST_COMPLETED)
+        if dialling.done():
+            return dialling.result()
+    finally:
+        for one in (dialling, coming):
+            one.cancel()
+        await asyncio.wait({dialling, coming})
+    return await _nearby(key, stack) or await _dialled(key, peer, stack)
+
+
+async def _comes_near(key: str) -> None:
+    while not await sync_to_async(found.near)(key, timezone.now()):
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def _note_seen(key: str) -> None:
@@ -229,3 +250,15 @@ def remote(claim: Claim, way: Way) -> RemotePeer:
     """Return the far end of a link."""
     name = f"httpkey:{claim.key}/{claim.there}" if claim.key else jobs.shown(claim.peer)
     return RemotePeer(way.client, claim.there, name=name)
+
+
+def key_in(url: str) -> str:
+    """Return the key of the hub in a URL, empty for another server."""
+    return HttpKey.parse(url).key if jobs.kind_of(url) is Kind.HUB else ""
+
+
+def end_at(url: str, way: Way) -> RemotePeer:
+    """Return the database of a URL."""
+    db_name, key = jobs.database_at(url, ""), key_in(url)
+    name = f"httpkey:{key}/{db_name}" if key else jobs.shown(url)
+    return RemotePeer(way.client, db_name, name=name)

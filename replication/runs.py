@@ -181,7 +181,16 @@ async def _replicated(claim: Claim, notes: _Notes) -> Result | Sharing:
 
 
 async def _between(claim: Claim, far: Peer, notes: _Notes) -> Result:
-    near = LocalPeer(claim.db_name, own_clocks=await rights.is_own(claim))
+    target = words.read_options(claim.options).target
+    if not target:
+        near = LocalPeer(claim.db_name, own_clocks=await rights.is_own(claim))
+        return await _from_to(claim, far, near, notes)
+    async with routing.way_to(routing.key_in(target), target) as way:
+        notes.count(way)
+        return await _from_to(claim, far, routing.end_at(target, way), notes)
+
+
+async def _from_to(claim: Claim, far: Peer, near: Peer, notes: _Notes) -> Result:
     run = partial(
         replicate,
         *((far, near) if claim.direction == Direction.PULL else (near, far)),
@@ -220,8 +229,12 @@ class _Notes:
         self._noted_at = 0.0
 
     def begin(self, way: routing.Way) -> None:
-        """Count what goes over this way."""
+        """Count what goes over the way to the peer."""
         self._path = way.path
+        self.count(way)
+
+    def count(self, way: routing.Way) -> None:
+        """Count what goes over this way."""
         self._meter.watch(way.client)
 
     def progress(self, result: Result) -> None:

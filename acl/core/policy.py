@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 ADDRESSBOOK = "addressbook"
 """The database of who is who and who may what: nobody but the owner ever reads or writes it."""
 
-OWNERS_ALONE = frozenset({ADDRESSBOOK, "_replicator"})
+REPLICATOR = "_replicator"
+"""The database of wishes to replicate: each application has its own documents there."""
+
+OWNERS_ALONE = frozenset({ADDRESSBOOK, REPLICATOR})
 """Databases that cannot be shared: what stands in `_replicator` is done as the owner wishes."""
 
 
@@ -137,3 +140,8 @@ def decide(
         is_application=is_application,
         groups=groups,
     )
+
+
+def of_wishes(key: str, permit: Permit) -> Permit:
+    """Return what an application may do with `_replicator`: its own documents are all it sees."""
+    return replace(permit, read=True, write=True, selectors=({"owner": key},))

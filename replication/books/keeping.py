@@ -1,7 +1,8 @@
 """Keeps the hub's own databases, for as long as the hub runs.
 
 `me` has what the owner's friends may know (the contact card), `inbox` takes what they send
-unasked.  Both are shared with the group “friends” once, when they are made: what the owner changes
+unasked; `_replicator` is there as soon as there are applications, for what they want replicated.
+The first two are shared with the group “friends” once, when they are made: what the owner changes
 of that afterwards stays so.
 """
 
@@ -20,7 +21,7 @@ from django.utils import timezone
 from acl import gate, sql
 from acl import store as acl_store
 from acl.core.errors import AlreadyThere
-from acl.core.policy import ADDRESSBOOK
+from acl.core.policy import ADDRESSBOOK, REPLICATOR
 from acl.store import Own
 from couchapi import wakeups
 from couchapi.core.errors import FileExists
@@ -72,11 +73,18 @@ async def _something_new(waiter: wakeups.Waiter, seen: int) -> None:
 async def keep_once(own: Own) -> None:
     """Make what is missing, and the address book agree with the tables."""
     made = [name for name in (ADDRESSBOOK, ME, INBOX) if await _made(name)]
+    if await sync_to_async(_has_applications)():
+        # There they write what they want replicated.
+        await _made(REPLICATOR)
     await sync_to_async(_share)(made)
     await card.publish(timezone.now())
     for _ in range(_MOST_TURNS):  # One more where an entry named another that came after it.
         if not await addressbook.put_in_step(own, timezone.now()):
             return
+
+
+def _has_applications() -> bool:
+    return any(one.kind == "application" for one in acl_store.list_principals())
 
 
 async def _made(name: str) -> bool:

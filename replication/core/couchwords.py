@@ -30,7 +30,8 @@ class Link(NamedTuple):
         far = job["peer"].removeprefix("local:")
         if link["key"] and "://" not in far:
             far = f"httpkey:sha256:{link['key']}/{job['there']}"
-        return (far, job["database"]) if link["direction"] == "pull" else (job["database"], far)
+        near = job["target"] or job["database"]
+        return (far, near) if link["direction"] == "pull" else (near, far)
 
     @property
     def number(self) -> str:
@@ -112,6 +113,7 @@ def _info(link: Told) -> dict[str, Any]:
         "doc_write_failures": link["doc_write_failures"],
         "changes_pending": link["changes_behind"],
         "error": link["error"],
+        "waits": link["waits"],
     }
 
 

@@ -222,6 +222,7 @@ def read_options(text: str | bytes) -> Options:
         winning_revs_only=bool(held.get("winning_revs_only")),
         create_target=bool(held.get("create_target")),
         attachments=held.get("attachments", WITH),
+        target=held.get("target", ""),
     )
 
 

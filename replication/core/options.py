@@ -27,6 +27,8 @@ class Options:
     """When attachments come: with their documents, or `later`, when all others are there."""
     documents_only: bool = False
     """Only documents that have no attachments: the first pass of such a replication."""
+    target: str = ""
+    """URL of the database that stands in the place of one here; empty: it is one here."""
 
     def identity(self) -> dict[str, Any]:
         """Return what tells this replication from others between the same databases."""
@@ -54,5 +56,9 @@ class Options:
 
     def text(self) -> bytes:
         """Return it as JSON."""
-        more = {"create_target": self.create_target, "attachments": self.attachments}
+        more = {
+            "create_target": self.create_target,
+            "attachments": self.attachments,
+            "target": self.target,
+        }
         return orjson.dumps(self.identity() | more)

@@ -1,7 +1,8 @@
 """What somebody asks for in CouchDB's words: the body of `_replicate`, a document of `_replicator`.
 
-One of the two ends is a database of this hub.  The other is one as well, or a URL: httpkey and
-thaligroup for hubs, https for other servers (CouchDB docs, "api/server/common", "replication").
+Each of the two ends is a database of this hub or a URL: httpkey and thaligroup for hubs, https for
+other servers (CouchDB docs, "api/server/common", "replication").  With two URLs this hub carries
+between others.
 """
 
 from __future__ import annotations
@@ -9,14 +10,18 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from couchapi.core import mango
 from couchapi.core.names import is_database_name
+from replication.core import job
 from replication.core.errors import BadJob
-from replication.core.job import LOCAL, Direction, Mode, Priority, Wish
-from replication.core.options import Options
+from replication.core.job import LOCAL, Direction, Kind, Mode, Priority, Wish
+from replication.core.options import LATER, WITH, Options
+
+_NUMBERS = {"limit": "bytes_per_second", "lasts": "lasts"}
 
 
 class Asked(NamedTuple):
@@ -27,24 +32,52 @@ class Asked(NamedTuple):
 
 
 def read(body: Mapping[str, Any], priority: Priority = Priority.NOW) -> Asked:
-    """Understand a request; raises BadJob, and what a selector that is none raises."""
+    """Understand a request; raises BadJob, BadWindows, and what a selector that is none raises."""
     source, target = (_end(body, name) for name in ("source", "target"))
     mode = Mode.CONTINUOUS if _flag(body, "continuous") else Mode.ONCE
-    options = _options(body)
+    options, of_ours = _options(body), _of_ours(body, priority)
     if is_database_name(source):
         peer = f"{LOCAL}{target}" if is_database_name(target) else target
-        wish = Wish(source, peer, Direction.PUSH, mode, priority=priority, options=options)
+        wish = Wish(source, peer, Direction.PUSH, mode, options=options, **of_ours)
     elif is_database_name(target):
-        wish = Wish(target, source, Direction.PULL, mode, priority=priority, options=options)
+        wish = Wish(target, source, Direction.PULL, mode, options=options, **of_ours)
     else:
-        raise BadJob("`source` or `target` has to be the name of a database of this hub.")
+        wish = _elsewhere(source, target, mode, options, of_ours)
     return Asked(wish, _flag(body, "cancel"))
+
+
+def _elsewhere(
+    source: str, target: str, mode: Mode, options: Options, of_ours: Mapping[str, Any]
+) -> Wish:
+    """Return the wish that one database elsewhere follows another: this hub only carries."""
+    if not {job.kind_of(source), job.kind_of(target)} <= {Kind.HUB, Kind.SERVER}:
+        raise BadJob("`source` and `target` are databases of this hub, or URLs.")
+    name = job.database_at(target, "")
+    if not name or not job.database_at(source, ""):
+        raise BadJob("A URL names a database at its end.")
+    return Wish(
+        name, source, Direction.PULL, mode, options=replace(options, target=target), **of_ours
+    )
+
+
+def _of_ours(body: Mapping[str, Any], priority: Priority) -> dict[str, Any]:
+    """Return what a hub understands besides: how urgent, at which hours, how fast, how long."""
+    urgent, windows = body.get("priority", priority.value), body.get("windows", "")
+    if urgent not in list(Priority):
+        raise BadJob("`priority` is now, normal or background.")
+    if not isinstance(windows, str):
+        raise BadJob("`windows` is a text, such as “Mon-Fri 18:00-20:00”, in UTC.")
+    numbers = {name: body.get(field, 0) for name, field in _NUMBERS.items()}
+    for name, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise BadJob(f"`{_NUMBERS[name]}` is a whole number.")
+    return {"priority": Priority(urgent), "windows": windows, **numbers}
 
 
 def ends(wish: Wish) -> tuple[str, str]:
     """Return source and target as they were asked for."""
     peer = wish.peer.removeprefix(LOCAL)
-    pair = (wish.db_name, peer)
+    pair = (wish.options.target or wish.db_name, peer)
     return pair if wish.direction is Direction.PUSH else pair[::-1]
 
 
@@ -107,6 +140,9 @@ def _options(body: Mapping[str, Any]) -> Options:
         raise BadJob("`filter` names a function: `design/function`.")
     if not isinstance(params, dict):
         raise BadJob("`query_params` has to be an object.")
+    attachments = body.get("attachments", WITH)
+    if attachments not in (WITH, LATER):
+        raise BadJob(f"`attachments` is “{LATER}”, or left out.")
     if [doc_ids, selector, function].count(None) < 2:
         raise BadJob("`doc_ids`, `filter` and `selector` cannot be used together.")
     return Options(
@@ -117,6 +153,7 @@ def _options(body: Mapping[str, Any]) -> Options:
         since_seq=_since(body.get("since_seq")),
         winning_revs_only=_flag(body, "winning_revs_only"),
         create_target=_flag(body, "create_target"),
+        attachments=attachments,
     )
 
 

@@ -30,7 +30,7 @@ async def book(api: Any, owner: Any) -> Any:
     """The owner's client, with the hub's own databases made."""
     await books.keep_once(OWN)
     yield owner
-    for name in (ADDRESSBOOK, "me", "inbox"):
+    for name in (ADDRESSBOOK, "me", "inbox", "_replicator"):
         await owner.delete(f"/{name}")
     for rows in (Group.objects.all(), Principal.objects.filter(key__in=[KEY, OTHER])):
         await _sync(rows.delete)
@@ -330,3 +330,9 @@ async def test_a_document_that_changes_while_it_is_written_does_not_undo_a_comma
     await books.keep_once(OWN)
     assert (await book.get(path)).json()["may_create_databases"]
     assert (await _sync(store.find_principal, "alice")).may_create_databases
+
+
+async def test_applications_have_a_place_for_their_wishes(book: Any, api: Any) -> None:
+    await _sync(api.application)
+    await books.keep_once(OWN)
+    assert (await book.get("/_replicator")).json()["props"] == {"local_only": True}

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import httpx
 import pytest
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -14,7 +15,7 @@ from django.conf import settings
 from acl import identity
 from acl import store as acl_store
 from couchapi import wakeups
-from replication import manager
+from replication import manager, routing
 from replication.runs import Worker
 from replication.store.jobs import JOBS
 
@@ -132,7 +133,14 @@ async def test_a_continuous_one_goes_on_until_it_is_cancelled(
         {},
         {"source": "a"},
         {"source": "a", "target": 7},
-        {"source": "https://one.example/a", "target": "https://two.example/a"},
+        {"source": "https://one.example/a", "target": "https://two.example/"},
+        {"source": "https://one.example/a", "target": "thaligroup:/sha256:x/g/a"},
+        {"source": "a", "target": "b", "windows": "at night"},
+        {"source": "a", "target": "b", "windows": 5},
+        {"source": "a", "target": "b", "bytes_per_second": "much"},
+        {"source": "a", "target": "b", "bytes_per_second": 3},
+        {"source": "a", "target": "b", "priority": "soon"},
+        {"source": "a", "target": "b", "attachments": "never"},
         {"source": "a", "target": "http://elsewhere.example/a"},
         {"source": "a", "target": {"url": ""}},
         {"source": "a", "target": {"url": "https://x.example/a", "headers": {"cookie": "x"}}},
@@ -148,6 +156,60 @@ async def test_a_continuous_one_goes_on_until_it_is_cancelled(
 )
 async def test_what_cannot_be_meant_is_refused(owner: Any, body: dict[str, Any]) -> None:
     assert (await owner.post("/_replicate", body)).status == 400
+
+
+async def test_a_hub_carries_between_two_urls(
+    worker: None,
+    owner: Any,
+    owner_http: httpx.AsyncClient,
+    pair: tuple[str, str],
+    new_name: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    @contextlib.asynccontextmanager
+    async def way_to(key: str, peer: str) -> AsyncIterator[routing.Way]:
+        assert key == ("A" * 43 if "sha256" in peer else "")
+        yield routing.Way(owner_http, "internet")
+
+    monkeypatch.setattr(routing, "way_to", way_to)
+    source, target = pair[0], new_name()
+    asked = {
+        "source": f"https://ann:secret@one.example/{source}",
+        "target": f"httpkey://10.0.0.1/sha256:{'A' * 43}/{target}",
+    }
+    answer = await owner.post("/_replicate", {**asked, "create_target": True})
+    assert (answer.status, answer.json()["ok"]) == (200, True), answer.body
+    assert await ids(owner, target) == ["one", "two"]
+    begun = await owner.post("/_replicate", {**asked, "continuous": True})
+    listed = await told(begun.json()["_local_id"])
+    assert listed["links"][0]["direction"] == "pull"
+    row = (await owner.get(f"/_scheduler/jobs/{listed['rep_id']}")).json()
+    assert (row["source"], row["target"]) == (
+        asked["source"].replace(":secret", ""),
+        asked["target"],
+    )
+    assert (
+        await owner.post("/_replicate", {**asked, "continuous": True, "cancel": True})
+    ).status == 200
+
+
+async def told(rep_id: str) -> dict[str, Any]:
+    listed = await sync_to_async(manager.listing)(0)
+    return next(one for one in listed if one["rep_id"] == rep_id)
+
+
+async def test_a_request_may_say_when_how_fast_and_how_urgently(
+    owner: Any, pair: tuple[str, str]
+) -> None:
+    source, target = pair
+    more = {"windows": "Mon 18:00-20:00", "bytes_per_second": 5000, "priority": "background"}
+    asked = {"source": source, "target": target, "continuous": True, **more}
+    begun = await owner.post("/_replicate", {**asked, "attachments": "later", "lasts": 60})
+    job = await told(begun.json()["_local_id"])
+    assert (job["windows"], job["bytes_per_second_at_most"]) == ("Mon 18:00-20:00", 5000)
+    assert (job["priority"], job["attachments"]) == ("background", "later")
+    assert job["ends_at"] is not None
+    assert (await owner.post("/_replicate", {**asked, "cancel": True})).status == 200
 
 
 class TestApplications:
