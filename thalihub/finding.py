@@ -35,7 +35,7 @@ from thalihub.announcing import Doors, DoorServer
 logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
-_TURN_SECONDS = 60.0
+_TURN_SECONDS = 5.0
 _TOGETHER_SECONDS = 0.2
 _END_SECONDS = 3.0
 _AFTER_FAILURE_SECONDS = 10.0

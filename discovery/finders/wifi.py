@@ -24,6 +24,8 @@ from discovery.core.networks import is_within
 from discovery.finders import OFF, ON, UNAVAILABLE, Announcement, Found, Sighting, Status, checked
 
 logger = logging.getLogger(__name__)
+# It warns of each packet that finds no network, with a traceback; our status says that better.
+logging.getLogger("zeroconf").setLevel(logging.ERROR)
 
 NAME: Final = "wifi"
 SERVICE: Final = "_thali._tcp.local."
