@@ -11,6 +11,7 @@ import contextlib
 import logging
 import queue
 import socket
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -138,7 +139,9 @@ def connect(where: str, password: str = "") -> Control:
     """
     controller: Controller | None = None
     try:
-        controller = _opened(where)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # stem starts threads as of old.
+            controller = _opened(where)
         controller.authenticate(password=password or None)
         return Control(controller)
     except (stem.SocketError, AuthenticationFailure, OSError, ValueError) as error:

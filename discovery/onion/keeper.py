@@ -192,7 +192,7 @@ class Keeper:
     def _take_events(self, control: Control, service: Service) -> None:
         event = control.next_event(_TURN_SECONDS)
         while event is not None:
-            service.happened(event)
+            service.happened(event, time.monotonic())
             event = control.next_event(0.0)
 
     def _look(self, control: Control, row: TorState, ours: keys.Keys) -> None:

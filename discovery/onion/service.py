@@ -13,6 +13,7 @@ from discovery.core.onion import State, Uploads
 from discovery.onion.control import Control, Happened
 
 PATIENCE_SECONDS = 90.0
+SETTLED_SECONDS = 1.0
 Note = Callable[[str, str], None]
 """Takes a word and what there is to say besides, for the list of what has happened."""
 
@@ -34,20 +35,18 @@ class Service:
         self._target = target
         self._note = note
         self._made: Wish | None = None
-        self._made_at = 0.0
+        self._made_at = self._heard_at = 0.0
         self._uploads = Uploads()
         self._is_published = False
 
-    def happened(self, event: Happened) -> None:
+    def happened(self, event: Happened, now: float) -> None:
         """Take an event of tor."""
         if self._made is None or event.address != self._made.address:
             return
         self._uploads.saw(event.action, event.directory)
+        self._heard_at = now
         if event.action == "FAILED":
             self._note("refused", event.reason)
-        if self._uploads.are_complete and not self._is_published:
-            self._is_published = True
-            self._note("published", self._made.address)
 
     def reconcile(self, wish: Wish, now: float, *, again: bool = False) -> State:
         """Do what is missing at `now`, in seconds of any clock; raises TorError."""
@@ -57,7 +56,14 @@ class Service:
         if again or wish != self._made or self._is_late(now):
             self._withdraw()
             self._publish(wish, now)
+        if not self._is_published and self._is_complete(now):
+            self._is_published = True
+            self._note("published", wish.address)
         return State.PUBLISHED if self._is_published else State.PUBLISHING
+
+    def _is_complete(self, now: float) -> bool:
+        # It goes to some directories for today and some for tomorrow: the second may be to come.
+        return self._uploads.are_complete and now - self._heard_at >= SETTLED_SECONDS
 
     def _is_late(self, now: float) -> bool:
         late = not self._is_published and now - self._made_at > PATIENCE_SECONDS
