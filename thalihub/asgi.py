@@ -43,6 +43,7 @@ _websockets = URLRouter(
         path("meet/<int:number>/", consumers.LivePairing.as_asgi()),
         path("people/<int:pk>/", consumers.LiveShares.as_asgi()),
         path("sync/", consumers.LiveSync.as_asgi()),
+        path("storage/", consumers.LiveStorage.as_asgi()),
         re_path(r"", WebsocketDenier.as_asgi()),
     ]
 )

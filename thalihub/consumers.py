@@ -17,7 +17,7 @@ from discovery import pairing, store
 from discovery.core.invitation import DEVICE, FRIEND
 from discovery.core.pairing import OPEN, Way
 from discovery.store import PairingRow
-from thalihub import meeting, page, shares, syncing
+from thalihub import meeting, page, shares, storing, syncing
 from thalihub.live import LivePart
 
 _COMPARED = (Way.COMPARISON, Way.NEARBY)
@@ -167,3 +167,13 @@ class LiveSync(LivePart):
             "peers": await in_database(syncing.cards)(),
             "conditions": await in_database(syncing.conditions)(),
         }
+
+
+class LiveStorage(LivePart):
+    """What the hub's data takes."""
+
+    template = "hub/live/room.html"
+
+    async def context(self) -> dict[str, Any]:
+        """Return what was measured last, and how far the work is that goes on."""
+        return await in_database(storing.context)()

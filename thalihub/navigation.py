@@ -44,6 +44,7 @@ _PLACES = (
     (_("In step"), "sync", ("/conflicts/",)),
     (_("Applications"), "applications", ()),
     (_("Inbox"), "inbox", ()),
+    (_("Storage"), "storage", ()),
     (_("Databases"), "admin:couchapi_database_changelist", ("/admin/couchapi/",)),
 )
 """Label, name of the address, and what belongs to it besides the addresses below its own."""

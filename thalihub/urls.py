@@ -18,6 +18,7 @@ from thalihub import (
     meeting,
     messaging,
     sharing,
+    storing,
     syncing,
     views,
 )
@@ -49,6 +50,7 @@ urlpatterns = [
     path("sync/", syncing.sync, name="sync"),
     path("sync/status.json", syncing.status, name="sync-status"),
     path("admin/status.json", syncing.status, name="status"),
+    path("storage/", storing.storage, name="storage"),
     path("conflicts/", conflicts.conflicts, name="conflicts"),
     path("conflicts/document/", conflicts.conflict, name="conflict"),
     path("apps/", applicationpages.applications_page, name="applications"),

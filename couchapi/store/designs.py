@@ -30,12 +30,24 @@ def each(sql: Sql, database_id: int) -> Iterator[Found]:
 def forget_unused(sql: Sql, db_name: str) -> int:
     """Take the indexes of views that are defined no more out of use; return how many."""
     database = databases.get(sql, db_name)
+    return indexes.forget_all(sql, database.id, _used(sql, database.id))
+
+
+def unused_size(sql: Sql, database_id: int) -> int:
+    """Return the bytes of indexes of views that are defined no more."""
+    used = _used(sql, database_id)
+    return sum(
+        state.size for state in indexes.of_database(sql, database_id) if state.signature not in used
+    )
+
+
+def _used(sql: Sql, database_id: int) -> set[str]:
     used = set()
-    for found in each(sql, database.id):
+    for found in each(sql, database_id):
         design = orjson.loads(found.body)
         used.add(mapreduce.group(design).signature)
         used |= {index.signature for index in mangoindex.of_design(found.docid, design)}
-    return indexes.forget_all(sql, database.id, used)
+    return used
 
 
 class Built(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from acl.sql import Sql
 from couchapi.core import attached, revtree
@@ -90,3 +91,30 @@ def measured(sql: Sql) -> dict[int, Measured]:
     """Return what is known of each database, by its number."""
     rows = sql.all(f"SELECT database_id, seq, measured_at, {_COLUMNS} FROM couchapi_measure")
     return {row[0]: Measured(row[1], row[2], Sizes(*row[3:])) for row in rows}
+
+
+class Content(NamedTuple):
+    """A large attachment, and the document that has it."""
+
+    db_name: str
+    document_id: int
+    docid: str
+    size: int
+
+
+def largest(sql: Sql, limit: int) -> list[Content]:
+    """Return the largest attachments, whichever their names are."""
+    rows = sql.all(
+        "SELECT s.name, d.id, d.docid, b.length FROM couchapi_blob b"
+        " JOIN couchapi_document d ON d.id = b.document_id"
+        " JOIN couchapi_database s ON s.id = d.database_id"
+        " WHERE NOT s.dropped ORDER BY b.length DESC, b.id LIMIT %s",
+        (limit,),
+    )
+    return [Content(*row) for row in rows]
+
+
+def leaving(sql: Sql) -> int:
+    """Return the bytes of databases that were deleted and whose rows still go."""
+    row = sql.one("SELECT sum(body_size) FROM couchapi_database WHERE dropped")
+    return int(row[0] or 0) if row else 0

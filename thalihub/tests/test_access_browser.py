@@ -42,6 +42,7 @@ PAGES = (
     )),
     "/devices/",
     "/sync/",
+    "/storage/",
     "/conflicts/",
     "/conflicts/document/?database=letters&document=hello",
     "/inbox/",
