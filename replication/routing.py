@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import math
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -25,15 +25,15 @@ from acl import store as acl_store
 from acl.core.httpkey import HttpKey, ThaliGroup
 from discovery import store as found
 from discovery.core.addresses import Address
-from discovery.core.errors import AddressError, DiscoveryError, OurselvesError
+from discovery.core.errors import DiscoveryError, OurselvesError
 from discovery.dialer import Session, dial, near, open_client, ways
+from replication import addresses
 from replication.core import job as jobs
 from replication.core.errors import BadJob
 from replication.core.job import Kind
 from replication.peers import RemotePeer
 from replication.store.links import Claim, Meant
 
-_PORT = 6984
 _SECONDS = 30.0
 _SEEN_SECONDS = 60.0
 _LOOK_SECONDS = 0.5
@@ -132,35 +132,6 @@ def _own_group(url: ThaliGroup) -> str:
 # -- the way there ---------------------------------------------------------------------------------
 
 
-def addresses_of(key: str) -> list[Address]:
-    """Return where the hub of a principal may be reached, as far as we have been told."""
-    texts = list[str]()
-    for one in found.other_devices():
-        if one.principal.key == key:
-            texts += one.addresses
-    for contact in found.list_contacts():
-        if contact.key == key:
-            texts += contact.addresses
-    nearby = found.sighting(key)
-    texts += nearby.addresses if nearby is not None else []
-    return list(_readable(texts))
-
-
-def _readable(texts: Iterable[str]) -> Iterable[Address]:
-    for text in dict.fromkeys(texts):
-        with contextlib.suppress(AddressError):
-            yield Address.parse(text)
-
-
-def _addresses(key: str, peer: str) -> list[Address]:
-    known = addresses_of(key)
-    if jobs.kind_of(peer) is Kind.HUB:
-        url = HttpKey.parse(peer)
-        host = f"[{url.host}]" if ":" in url.host else url.host
-        return [Address.parse(f"{host}:{url.port or _PORT}"), *known]
-    return known
-
-
 @contextlib.asynccontextmanager
 async def way_to(key: str, peer: str) -> AsyncIterator[Way]:
     """Open a way to a hub, or with an empty key to the server that `peer` is a URL of.
@@ -193,8 +164,9 @@ async def _nearby(key: str, stack: contextlib.AsyncExitStack) -> Session | None:
 
 async def _dialled(key: str, peer: str, stack: contextlib.AsyncExitStack) -> Session:
     """Return a session at an address that is known; a hub that comes near meanwhile goes first."""
-    addresses = await sync_to_async(_addresses)(key, peer)
-    opening = dial(key, addresses, timeout=_SECONDS)
+    known = await sync_to_async(addresses.in_order)(key, peer)
+    outcomes = dict[Address, bool]()
+    opening = dial(key, known, timeout=_SECONDS, in_order=True, outcomes=outcomes)
     dialling = asyncio.ensure_future(stack.enter_async_context(opening))
     coming = asyncio.ensure_future(_comes_near(key))
     try:
@@ -205,6 +177,7 @@ async def _dialled(key: str, peer: str, stack: contextlib.AsyncExitStack) -> Ses
         for one in (dialling, coming):
             one.cancel()
         await asyncio.wait({dialling, coming})
+        await sync_to_async(addresses.note)(key, outcomes)
     return await _nearby(key, stack) or await _dialled(key, peer, stack)
 
 

@@ -53,32 +53,44 @@ class Session(NamedTuple):
 
 @contextlib.asynccontextmanager
 async def dial(
-    key: str | None, addresses: Sequence[Address], *, timeout: float = 30
+    key: str | None,
+    addresses: Sequence[Address],
+    *,
+    timeout: float = 30,
+    in_order: bool = False,
+    outcomes: dict[Address, bool] | None = None,
 ) -> AsyncIterator[Session]:
     """Give a session with the hub of this key, of an identity or of one device.
 
     None takes whoever answers: the caller has to look at `Session.keys`.  `timeout` is in seconds,
-    for connecting and for each reading or writing.  Raises AddressError where there is no address,
-    UnreachableError, WrongKeyError, OurselvesError.
+    for connecting and for each reading or writing.  Nearer addresses go first, unless they come
+    `in_order`.  `outcomes` takes which have answered, and which have not.  Raises AddressError
+    where there is no address, UnreachableError, WrongKeyError, OurselvesError.
     """
-    session = await _first(key, addresses, timeout)
+    chosen = list(dict.fromkeys(addresses))[:_AT_ONCE] if in_order else _chosen(addresses)
+    session = await _first(key, chosen, timeout, {} if outcomes is None else outcomes)
     try:
         yield session
     finally:
         await session.client.aclose()
 
 
-async def _first(key: str | None, addresses: Sequence[Address], timeout: float) -> Session:
+async def _first(
+    key: str | None, addresses: Sequence[Address], timeout: float, outcomes: dict[Address, bool]
+) -> Session:
     if not addresses:
         raise AddressError("There is no address to reach this hub at.")
     there_are = await ways()
     tries: list[asyncio.Task[Session]] = []
-    for address in _chosen(addresses):
+    for address in addresses:
         attempt = _after([*tries], key, address, timeout, there_are)
         tries.append(asyncio.create_task(attempt))
     try:
         return await _winner(tries)
     finally:
+        for address, one in zip(addresses, tries, strict=True):
+            if one.done():  # Who was still trying may only have been slower.
+                outcomes[address] = _succeeded(one)
         await _abandon(tries)
 
 

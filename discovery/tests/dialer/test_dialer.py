@@ -167,6 +167,14 @@ async def test_the_address_that_answers_is_taken(
                 pass
 
 
+async def test_who_dials_learns_which_address_has_answered(peer: Peer) -> None:
+    nobody, outcomes = Address("loopback", "127.0.0.1", 1), dict[Address, bool]()
+    opening = dial(peer.keys.device_key, [nobody, peer.address], in_order=True, outcomes=outcomes)
+    async with opening as session:
+        assert session.address == peer.address
+    assert outcomes == {nobody: False, peer.address: True}
+
+
 async def test_nobody_there_is_said_so(ours: Keys) -> None:
     with pytest.raises(UnreachableError):
         async with dial(None, [Address("loopback", "127.0.0.1", 1)]):
