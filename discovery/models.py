@@ -218,6 +218,7 @@ class TorState(models.Model):
     problem = models.CharField(max_length=200, blank=True, help_text="Of the last self-test.")
     failures = models.PositiveSmallIntegerField(default=0, help_text="Self-tests, in a row.")
     again = models.BooleanField(default=False, help_text="It is to be published again.")
+    stale = models.BooleanField(default=False, help_text="What tor knows of others is old.")
     socks = models.CharField(max_length=200, blank=True)
     socks_for_applications = models.CharField(max_length=64, blank=True)
     version = models.CharField(max_length=64, blank=True)

@@ -36,7 +36,7 @@ from discovery.core import onion
 from discovery.core.addresses import Address
 from discovery.core.errors import AddressError, TorFailed, TorOff, TorOnly, UnreachableError
 
-TOR_SECONDS: Final = 45.0
+TOR_SECONDS: Final = 30.0
 """How long Tor has for a connection: it looks for the service, and builds three circuits."""
 _CONNECTIONS: Final = 8
 _REST_OF_ANSWER: Final = {1: 4 + 2, 4: 16 + 2}
@@ -157,7 +157,13 @@ class Backend(AsyncNetworkBackend):
                     await stream.aclose()
                     raise
                 return stream
-        except (TimeoutError, httpcore.NetworkError, httpcore.TimeoutException, ProtocolError):
+        except TorFailed:
+            await sync_to_async(store.note_stale)()
+            raise
+        except TimeoutError:
+            await sync_to_async(store.note_stale)()
+            raise TorFailed from None
+        except (httpcore.NetworkError, httpcore.TimeoutException, ProtocolError):
             raise TorFailed from None
 
     async def _proxy(self) -> AsyncNetworkStream:

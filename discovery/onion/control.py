@@ -106,6 +106,13 @@ class Control:
         """Let tor open a service that has authorized us; raises TorError."""
         self._told_to(onion.authorize(address, private_key))
 
+    def forget(self) -> None:
+        """Let tor look up anew where services are, and take new circuits; raises TorError.
+
+        It forgets the keys of `authorize`, too.
+        """
+        self._told_to("SIGNAL NEWNYM")
+
     def close(self) -> None:
         """End the connection."""
         self._controller.close()

@@ -36,6 +36,7 @@ _LOOK_SECONDS = 3.0
 _START_SECONDS = 30.0
 _STUCK_SECONDS = 300.0
 _GOOD_SECONDS = 60.0
+_FORGET_SECONDS = 20.0
 
 
 class MissingError(TorError):
@@ -63,6 +64,7 @@ class Keeper:
     _peers: frozenset[str] = frozenset()
     _clients: frozenset[str] | None = None
     _looked_at: float = -1e9
+    _forgot_at: float = -1e9
 
     def run(self) -> None:
         """Keep Tor."""
@@ -182,12 +184,21 @@ class Keeper:
         )
         if row.again:
             store.set_tor(again=False)
+        if row.stale and time.monotonic() - self._forgot_at >= _FORGET_SECONDS:
+            self._forget_services(control)
         self._take_events(control, service)
         if state is State.PUBLISHED and self._said.get("state") != State.PUBLISHED:
             self._say(state=state, published_at=timezone.now())
             self.published()
         else:
             self._say(state=state)
+
+    def _forget_services(self, control: Control) -> None:
+        """Let tor look again: a service that was begun anew is elsewhere than before."""
+        store.set_tor(stale=False)
+        self._forgot_at = time.monotonic()
+        control.forget()
+        self._peers, self._looked_at = frozenset(), -1e9
 
     def _take_events(self, control: Control, service: Service) -> None:
         event = control.next_event(_TURN_SECONDS)

@@ -85,6 +85,7 @@ from discovery.store.pairings import (
 from discovery.store.sightings import dismiss, ignore, list_sightings, see, sighting
 from discovery.store.tor import (
     expects_strangers,
+    note_stale,
     note_tor,
     onion_addresses,
     onion_peers,
@@ -158,6 +159,7 @@ __all__ = [
     "near",
     "note",
     "note_network",
+    "note_stale",
     "note_told",
     "note_tor",
     "onion_addresses",

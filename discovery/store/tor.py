@@ -43,6 +43,11 @@ def set_tor(**values: object) -> None:
     TorState.objects.filter(pk=_ONLY).update(**values)
 
 
+def note_stale() -> None:
+    """Note that a service could not be reached where it was known to be."""
+    TorState.objects.filter(pk=_ONLY, stale=False).update(stale=True)
+
+
 @transaction.atomic
 def note_tor(now: datetime.datetime, what: str, more: str = "") -> None:
     """Add to what has happened; the oldest goes."""

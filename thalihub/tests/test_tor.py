@@ -1,0 +1,323 @@
+"""Two hubs that know each other through Tor alone: a private Tor network on loopback, real tors.
+
+The tests go on from one another: the network and the hubs are started once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import signal
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from asgiref.sync import sync_to_async
+
+from discovery import models, store
+from discovery.core.addresses import Address
+from discovery.core.errors import NotAuthorized, UnreachableError, WrongKeyError
+from discovery.dialer import Ways, dial, outward
+from discovery.onion import control as connections
+from discovery.tests.dialer.test_dialer import Keys, Peer
+from thalihub.tests.hubprocess import HubProcess, eventually
+from thalihub.tests.tornetwork import TorNetwork
+
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.requires_tor]
+
+# Addresses where nobody is: whoever looked for a hub there would not find it.
+NOWHERE = {"ada": "192.0.2.1:6984", "bob": "192.0.2.2:6984"}
+
+
+class TorHub(HubProcess):
+    """A hub that is reached through Tor alone."""
+
+    def tor(self) -> dict[str, Any]:
+        """Return how Tor is there."""
+        found: dict[str, Any] = json.loads(self.manage("tor", "status", "--json"))
+        return found
+
+    def is_reachable(self) -> bool:
+        """Tell whether it has reached itself."""
+        return bool(self.tor()["state"] == "reachable")
+
+    @property
+    def socks(self) -> str:
+        """Where its own connections enter Tor."""
+        return f"unix:{self.data}/tor/run/socks"
+
+    def controller(self) -> connections.Control:
+        """Return one more control connection to its tor."""
+        return connections.connect(f"unix:{self.data}/tor/run/control")
+
+    def tor_process(self) -> psutil.Process:
+        """Return its tor."""
+        (keeper,) = self.processes("tor")
+        (found,) = keeper.children()
+        return found
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """Return its jobs of replication."""
+        found: list[dict[str, Any]] = json.loads(self.manage("job", "list", "--json"))
+        return found
+
+    def get(self, path: str) -> Any:
+        """Ask its API as its owner."""
+        with self.client(self.owner) as owner:
+            return owner.get(path)
+
+    def put(self, path: str, document: Any = None) -> None:
+        """Write as its owner."""
+        with self.client(self.owner) as owner:
+            owner.put(path, json=document or {}).raise_for_status()
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TorNetwork]:
+    with TorNetwork(tmp_path_factory.mktemp("tor") / "net") as network:
+        yield network
+
+
+@pytest.fixture(scope="module")
+def hubs(
+    network: TorNetwork, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[TorHub, TorHub]]:
+    """Both, published and reachable; everything that they say to others goes through Tor."""
+    lines = network.folder / "client-lines"
+    lines.write_text("\n".join(network.lines))
+    with contextlib.ExitStack() as stack:
+        both = []
+        for name, address in NOWHERE.items():
+            hub = TorHub(
+                tmp_path_factory.mktemp(name), HUB_TOR_LINES=str(lines), HUB_ADDRESSES=address
+            )
+            both.append(stack.enter_context(hub))
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(_switched_on, both))
+        yield both[0], both[1]
+
+
+def _switched_on(hub: TorHub) -> None:
+    assert hub.tor()["state"] == "off"
+    for switch in ("everything", "for_applications"):
+        hub.manage("tor", "set", switch, "on")
+    hub.manage("tor", "on")
+    eventually(hub.is_reachable, what=f"{hub.folder.name} is reachable", pause=0.3)
+
+
+@pytest.fixture(scope="module")
+def friends(hubs: tuple[TorHub, TorHub]) -> tuple[TorHub, TorHub]:
+    """Both, paired by an invitation: the only way to the other was the onion address."""
+    ada, bob = hubs
+    url = json.loads(ada.manage("invitation", "make", "--json"))["url"]
+    assert url.startswith(f"httpkey://{ada.tor()['address']}/")
+    bob.manage("invitation", "accept", url)
+    number = eventually(lambda: _requested(ada), what="Bob has asked")
+    ada.manage("pairing", "approve", str(number), "--name", "bob")
+    eventually(lambda: _contacts(bob), what="both are contacts")
+    return ada, bob
+
+
+def _requested(hub: TorHub) -> Any:
+    rows = json.loads(hub.manage("pairing", "list", "--json"))
+    return rows and rows[0]["state"] == "requested" and rows[0]["id"]
+
+
+def _contacts(hub: TorHub) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(hub.manage("contact", "list", "--json"))
+    return found
+
+
+def onion_of(hub: TorHub) -> Address:
+    return Address.parse(hub.tor()["address"])
+
+
+def test_two_hubs_pair_through_tor(friends: tuple[TorHub, TorHub]) -> None:
+    for hub, other in (friends, friends[::-1]):
+        (contact,) = _contacts(hub)
+        assert contact["key"] == other.status["key"]
+        assert str(onion_of(other)) in contact["addresses"]
+
+
+def test_documents_go_both_ways_through_tor(friends: tuple[TorHub, TorHub]) -> None:
+    ada, bob = friends
+    (contact,) = _contacts(bob)
+    for hub in friends:
+        hub.put("/notes")
+    ada.manage("grant", "add", "notes", "read,write", "bob")
+    ada.put("/notes/pulled")
+    bob.put("/notes/pushed")
+    bob.manage("job", "add", "notes", contact["name"], "--both", "--continuous")
+    eventually(lambda: bob.get("/notes/pulled").status_code == 200, what="pulled")
+    eventually(lambda: ada.get("/notes/pushed").status_code == 200, what="pushed")
+    ada.put("/notes/later")
+    eventually(lambda: bob.get("/notes/later").status_code == 200, what="and goes on")
+    (job,) = [job for job in bob.jobs() if job["database"] == "notes"]
+    assert {link["path"] for link in job["links"]} == {"tor"}
+
+
+def test_tor_is_started_again_and_the_rest_comes(friends: tuple[TorHub, TorHub]) -> None:
+    ada, bob = friends
+    address, before = ada.tor()["address"], ada.tor_process()
+    with ada.client(ada.owner) as owner:
+        docs = [{"_id": f"many{n:04d}", "text": "x" * 1000} for n in range(1000)]
+        owner.post("/notes/_bulk_docs", json={"docs": docs}).raise_for_status()
+    before.send_signal(signal.SIGKILL)
+    eventually(lambda: bob.get("/notes").json()["doc_count"] >= 1003, what="all came, in the end")
+    eventually(ada.is_reachable, what="Ada is reachable again", pause=0.3)
+    assert ada.tor()["address"] == address
+    assert ada.tor_process().pid != before.pid
+    assert "failed" in {event["what"] for event in ada.tor()["events"]}
+
+
+@pytest.fixture
+async def way_of_bob(hubs: tuple[TorHub, TorHub], hub_identity: Any) -> Any:
+    """Let this process, a stranger, connect through Bob's tor; DNS hears of no onion."""
+    asked: list[str] = []
+    real = socket.getaddrinfo
+
+    def watched(host: Any, *more: Any, **options: Any) -> Any:
+        asked.append(str(host))
+        return real(host, *more, **options)
+
+    await sync_to_async(store.set_tor)(wanted=True, socks=hubs[1].socks)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", watched)
+        yield
+    await sync_to_async(models.TorState.objects.all().delete)()
+    assert not [name for name in asked if "onion" in name]
+
+
+async def test_the_hub_behind_the_onion_is_reached_by_its_key(
+    hubs: tuple[TorHub, TorHub], way_of_bob: None
+) -> None:
+    ada, _ = hubs
+    onion = await sync_to_async(onion_of)(ada)
+    key = ada.status["key"].removeprefix("sha256:")
+    async with dial(key, [onion]) as session:
+        # It came from 127.0.0.1, and is nobody for that.
+        for path in ("/notes", "/no-such-database"):
+            assert (await session.client.get(path)).status_code == 404
+
+
+async def test_another_key_behind_the_onion_gets_no_byte_of_http(
+    hubs: tuple[TorHub, TorHub], way_of_bob: None, tmp_path: Path
+) -> None:
+    keys = await sync_to_async(Keys)(tmp_path / "stranger")
+    with Peer(keys).running() as stranger, _published(hubs[0], stranger) as onion:
+        with pytest.raises(WrongKeyError):
+            async with dial(hubs[0].status["key"].removeprefix("sha256:"), [onion]):
+                pass
+        assert not stranger.received
+        async with dial(keys.identity_key, [onion]):
+            assert stranger.received
+
+
+@contextlib.contextmanager
+def _published(hub: TorHub, peer: Peer) -> Iterator[Address]:
+    """Publish another server as an onion service, until the end."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from discovery.core import onion
+
+    seed = secrets.token_bytes(32)
+    public = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+    address = onion.address_of(public)
+    uploads = onion.Uploads()
+    control = hub.controller()
+    control.watch()
+    try:
+        control.publish(seed, f"127.0.0.1:{peer.address.port}", None)
+        while not uploads.are_complete:
+            event = control.next_event(60)
+            assert event is not None
+            if event.address == address:
+                uploads.saw(event.action, event.directory)
+        yield Address.parse(f"{address}:{onion.PORT}")
+    finally:
+        control.close()
+
+
+async def test_applications_have_a_port_of_their_own(hubs: tuple[TorHub, TorHub]) -> None:
+    ada, bob = hubs
+    facts = json.loads((bob.data / "hub.json").read_text())
+    onion = await sync_to_async(onion_of)(ada)
+    stream = await outward.Backend(Ways(facts["tor_socks"]), "an-app").connect_tcp(*onion[1:])
+    await stream.aclose()
+
+
+async def test_only_contacts_come_through_where_the_owner_wants_that(
+    friends: tuple[TorHub, TorHub], way_of_bob: None
+) -> None:
+    ada, bob = friends
+    manage = sync_to_async(ada.manage)
+    published = (await sync_to_async(ada.tor)())["published_at"]
+    await manage("tor", "set", "contacts_only", "on")
+
+    def is_new() -> bool:
+        found = ada.tor()
+        return found["state"] == "reachable" and found["published_at"] != published
+
+    await sync_to_async(eventually)(is_new, what="it is published for contacts", pause=0.3)
+    onion = await sync_to_async(onion_of)(ada)
+    async with dial(None, [onion]):
+        pass  # Bob is one.
+    control = bob.controller()
+    try:
+        control.forget()  # The key, too: it was not for good.
+        await _refused(onion)
+        control.authorize(onion.host, bytes(range(32)))
+        await _refused(onion)
+    finally:
+        control.close()
+
+
+async def _refused(onion: Address) -> None:
+    """See that whoever has another key, or none, does not even connect."""
+    with pytest.raises(NotAuthorized):
+        async with dial(secrets.token_hex(8), [onion]):
+            pass
+
+
+def test_a_new_address_is_told_to_contacts(friends: tuple[TorHub, TorHub]) -> None:
+    ada, bob = friends
+    before = ada.tor()["address"]
+    ada.manage("tor", "renew-address")
+    eventually(ada.is_reachable, what="the new one is reachable", pause=0.3)
+    after = ada.tor()["address"]
+    assert after != before
+    eventually(lambda: after in _contacts(bob)[0]["addresses"], what="Bob knows", pause=0.3)
+    assert before not in _contacts(bob)[0]["addresses"]
+    ada.put("/notes/moved")
+    eventually(lambda: bob.get("/notes/moved").status_code == 200, what="and comes there")
+
+
+async def test_outside_its_hours_a_hub_is_not_there(
+    hubs: tuple[TorHub, TorHub], way_of_bob: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada, _ = hubs
+    # Tor asks again and again where a service was known to be.
+    monkeypatch.setattr(outward, "TOR_SECONDS", 5)
+    await sync_to_async(ada.manage)("tor", "windows", "2020-01-01T00:00/2020-01-02T00:00")
+    await sync_to_async(eventually)(lambda: ada.tor()["state"] == "closed", what="it is closed")
+    onion = await sync_to_async(onion_of)(ada)
+    with pytest.raises(UnreachableError):
+        async with dial(None, [onion]):
+            pass
+    await sync_to_async(ada.manage)("tor", "windows", "")
+    await sync_to_async(eventually)(ada.is_reachable, what="it is there again", pause=0.3)
+
+
+def test_switched_off_nothing_of_tor_runs(hubs: tuple[TorHub, TorHub]) -> None:
+    ada, _ = hubs
+    tor = ada.tor_process()
+    ada.manage("tor", "off")
+    eventually(lambda: not ada.processes("tor"), what="the process rests")
+    assert not tor.is_running()
+    assert ada.tor()["state"] == "off"
+    assert "tor_socks" not in json.loads((ada.data / "hub.json").read_text())
