@@ -14,7 +14,8 @@ from acl import store as people
 from acl.models import Principal
 from couchapi.store import databases, shares
 
-_MEGABYTE = 1_000_000
+_MEGABYTE = 1024**2
+"""As Django shows sizes."""
 _MOST = 1_000_000_000
 _DATABASE, _PERSON = "database", "person"
 

@@ -31,6 +31,7 @@ from thalihub.quotaforms import QuotaForm
 
 _OF_THE_HUB = (ADDRESSBOOK, INBOX, ME, REPLICATOR)
 _LARGEST = 10
+_WORTH_A_WORD = 10_000
 _PARTS = (
     ("documents", gettext_lazy("Documents")),
     ("attachments", gettext_lazy("Attachments")),
@@ -53,6 +54,11 @@ class Line(NamedTuple):
     work: Work | None
     can_go: bool
     """Whether the owner may delete it here: some belong to the hub."""
+
+    @property
+    def gives(self) -> int:
+        """Bytes that nobody needs."""
+        return self.sizes.reclaimable + self.unused_indexes
 
     @property
     def parts(self) -> list[tuple[str, int]]:
@@ -91,9 +97,9 @@ class Storage(NamedTuple):
 
     @property
     def gives(self) -> list[Line]:
-        """Databases with something that nobody needs, the most first."""
-        found = [one for one in self.lines if one.sizes.reclaimable or one.unused_indexes]
-        return sorted(found, key=lambda one: -(one.sizes.reclaimable + one.unused_indexes))
+        """Databases with so much that nobody needs that it is worth a word, the most first."""
+        found = [one for one in self.lines if one.gives >= _WORTH_A_WORD]
+        return sorted(found, key=lambda one: -one.gives)
 
 
 def now() -> Storage:

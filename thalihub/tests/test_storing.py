@@ -69,7 +69,8 @@ def press(browser, **fields):
     return browser.post(reverse("storage"), fields, secure=True, follow=True)
 
 
-def test_each_database_says_what_it_consists_of(shelf):
+def test_each_database_says_what_it_consists_of(shelf, monkeypatch):
+    monkeypatch.setattr(storing, "_WORTH_A_WORD", 7)
     parts = dict(line_of(shelf.name).parts)
     assert (parts["Documents"], parts["Old versions of documents"]) == (7, 7)
     assert shelf.name in drawn()
@@ -108,7 +109,7 @@ def test_a_name_that_nobody_has_is_refused_in_words(browser):
 def test_a_database_and_a_person_are_limited(browser, shelf, api, new_name):
     friend = api.principal(new_name())
     press(browser, quota="1", whose=f"database:{shelf.name}", megabytes="1.5")
-    assert line_of(shelf.name).quota == 1_500_000
+    assert line_of(shelf.name).quota == 1.5 * 1024**2
     press(browser, quota="1", whose=f"database:{shelf.name}", megabytes="")
     assert line_of(shelf.name).quota is None
 
@@ -116,7 +117,7 @@ def test_a_database_and_a_person_are_limited(browser, shelf, api, new_name):
     key = people.find_principal(friend.name).key
     shelf.write(Write("b", None, False, b"{}"), author=Author(key=key, is_owner=False))
     (holder,) = [one for one in storing.now().holders if one.name == friend.name]
-    assert (holder.size, holder.quota) == (2, 2_000_000)
+    assert (holder.size, holder.quota) == (2, 2 * 1024**2)
     assert friend.name in drawn()
     sql.write_sync(partial(shares.set_quota, key=key, quota=None))
 
@@ -146,7 +147,7 @@ def test_the_command_says_the_same(shelf, capsys):
     capsys.readouterr()
     call_command("storage", "list", "--measure")
     (line,) = [one for one in capsys.readouterr().out.splitlines() if shelf.name in one]
-    assert line.split()[-2:] == ["2.4", "MB"]
+    assert line.split()[-2:] == ["2.5", "MB"]
     assert " 0 bytes " in line
 
 

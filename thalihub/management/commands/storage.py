@@ -12,7 +12,7 @@ from acl.management.base import SubcommandsCommand, table, takes_json
 from couchapi import upkeep
 from thalihub import quotaforms, storing
 
-_UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_UNITS = {"KB": 1024, "MB": 1024**2, "GB": 1024**3, "TB": 1024**4}
 
 
 class Command(SubcommandsCommand):
