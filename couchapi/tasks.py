@@ -63,9 +63,10 @@ def housekeeping() -> None:
 def remove_contents(now: int) -> None:
     """Remove the attachments that nothing needs any more; `now` in seconds."""
     sql.write_sync(partial(attachments.give_up, now=now))
-    while blobs := sql.read_sync(partial(attachments.gone, limit=_AT_ONCE)):
-        contents.remove(blobs)
-        sql.write_sync(partial(attachments.forget, blobs=blobs))
+    with contents.removing() as may_remove:
+        while may_remove and (blobs := sql.read_sync(partial(attachments.gone, limit=_AT_ONCE))):
+            contents.remove(blobs)
+            sql.write_sync(partial(attachments.forget, blobs=blobs))
 
 
 @shared_task(ignore_result=True)

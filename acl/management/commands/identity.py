@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from django.utils import timezone
 from acl import identity
 from acl.core.keys import PREFIX, key_text
 from acl.core.recovery import SHORTEST_PASSPHRASE
+from acl.management import passphrases
 from acl.management.base import SubcommandsCommand, table, takes_json
 
 _PASSPHRASE = "The passphrase comes from HUB_PASSPHRASE, or is asked for."
@@ -52,7 +51,7 @@ class Command(SubcommandsCommand):
         if path.exists():
             raise CommandError(f"{path} exists already. Name a file that does not.")
         identity.load(settings.HUB_DATA)
-        recovery_file = identity.export(settings.HUB_DATA, _new_passphrase())
+        recovery_file = identity.export(settings.HUB_DATA, passphrases.new(SHORTEST_PASSPHRASE))
         _create(path, recovery_file)
         self.say(
             f"{path} holds the identity of this hub. Keep it elsewhere, and the passphrase apart "
@@ -66,7 +65,7 @@ class Command(SubcommandsCommand):
         except OSError as error:
             raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
         ours = identity.import_(
-            settings.HUB_DATA, recovery_file, _passphrase("Passphrase: "), timezone.now()
+            settings.HUB_DATA, recovery_file, passphrases.asked("Passphrase: "), timezone.now()
         )
         self.say(f"This hub is now {key_text(ours.key)}. Start it, or restart it if it runs.")
 
@@ -78,23 +77,6 @@ def _told(ours: identity.Identity) -> str:
         ("Owner's certificate", key_text(ours.owner_key), PREFIX + ours.owner_key),
     ]
     return table(rows)
-
-
-def _passphrase(prompt: str) -> str:
-    # Never an argument: the arguments of a process are public on its machine.
-    given = os.environ.get("HUB_PASSPHRASE")
-    if given:
-        return given
-    if not sys.stdin.isatty():
-        raise CommandError("There is no terminal to ask at. Put the passphrase in HUB_PASSPHRASE.")
-    return getpass.getpass(prompt)
-
-
-def _new_passphrase() -> str:
-    first = _passphrase(f"New passphrase, {SHORTEST_PASSPHRASE} characters or more: ")
-    if _passphrase("The same again: ") != first:
-        raise CommandError("These were two passphrases. Try again.")
-    return first
 
 
 def _create(path: Path, content: bytes) -> None:

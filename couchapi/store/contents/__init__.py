@@ -17,8 +17,10 @@ All of this blocks: call it in a thread.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 from django.conf import settings
@@ -76,3 +78,23 @@ def remove(blobs: Iterable[Blob]) -> None:
     """Remove contents that no revision names."""
     for blob in blobs:
         of(blob).remove()
+
+
+@contextlib.contextmanager
+def kept() -> Iterator[None]:
+    """Keep the housekeeping from removing files for as long as a backup reads them."""
+    with (settings.HUB_DATA / "attachments.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield
+
+
+@contextlib.contextmanager
+def removing() -> Iterator[bool]:
+    """Tell whether contents may be removed now: not while somebody has them `kept`."""
+    with (settings.HUB_DATA / "attachments.lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True

@@ -18,6 +18,7 @@ from acl import identity
 from acl.core.errors import HubError
 from acl.core.keys import key_text
 from thalihub import binding, datafolder, env, mainprocess, nearby, setup, store, tor, whereabouts
+from thalihub.backups import restoring
 
 
 class Command(BaseCommand):
@@ -35,6 +36,7 @@ class Command(BaseCommand):
         os.umask(0o077)
         try:
             held = datafolder.lock(settings.HUB_DATA)
+            restoring.check_finished(settings.HUB_DATA)
             datafolder.withdraw(settings.HUB_DATA)
             ours = _prepare()
         except (datafolder.AlreadyRunningError, HubError) as error:

@@ -1,0 +1,286 @@
+"""Writes a backup: one snapshot of the tables as frames, and after it the files of attachments.
+
+The snapshot is a transaction that only reads: SQLite's log keeps it, PostgreSQL calls it
+REPEATABLE READ, and the hub goes on writing meanwhile.  Files of attachments never change and the
+housekeeping leaves them where they are for so long, so they can be read after the snapshot.
+
+What was added to a backup since an earlier one is found by sequence numbers: each document that
+was written since then has a higher one.  Where that does not hold (documents were purged, the
+numbers began anew) the database is in it as a whole.  Tables without such numbers are small, and
+are always in it.  Nothing here holds more than some megabytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, NamedTuple
+
+import orjson
+from django.conf import settings
+
+from acl import sql
+from acl.sql import Sql
+from couchapi.store import contents
+from couchapi.store.contents import Blob
+from thalihub.backups import frames, tables
+from thalihub.backups.frames import Head, Position
+from thalihub.backups.tables import Table
+
+_ROWS, _DOCUMENTS, _BYTES = 100, 100, 1024 * 1024
+_FILES = (
+    *("identity.key", "identity.crt", "device.key", "device.crt", "owner.key", "owner.crt"),
+    *("adopted.pem", "former.key", "secret.key", "tor/onion.key", "tor/client.key"),
+)
+
+Write = Callable[[bytes], object]
+Progress = Callable[[int, int], object]
+"""Is told how much is done and how much there is; what it raises ends the backup."""
+
+_EVERY_DOCUMENT = Position("", -1, 0)
+
+
+class Origin(NamedTuple):
+    """What a head says that is not in the tables."""
+
+    ident: str
+    lineage: str
+    made_at: int
+    key: str
+    migrations: list[tuple[str, str]]
+
+
+class _Content(NamedTuple):
+    blob: int
+    file: str
+    length: int
+
+
+@dataclass
+class _Plan:
+    """What the snapshot has, and how much of it is new."""
+
+    databases: list[tuple[int, Position, Position]]
+    """Number, how far it is, and after what its documents are wanted."""
+    contents: list[_Content]
+    open_blobs: list[int]
+    newest_blob: int
+    total: int = 0
+    done: int = 0
+    documents: dict[int, int] = field(default_factory=dict)
+
+
+def dump(write: Write, origin: Origin, parent: Head | None, progress: Progress) -> Head:
+    """Write a backup as frames and return its head; with a `parent`, what is new since then."""
+    with contents.kept():
+        plan, head = sql.read_sync(
+            partial(_snapshot, write=write, origin=origin, parent=parent, progress=progress)
+        )
+        for one in plan.contents:
+            if one.file:
+                _write_content(write, one, _pieces_of_file(one), plan, progress)
+    write(frames.told(frames.END, {"documents": plan.documents, "contents": len(plan.contents)}))
+    return head
+
+
+def _snapshot(
+    sql: Sql, write: Write, origin: Origin, parent: Head | None, progress: Progress
+) -> tuple[_Plan, Head]:
+    plan = _planned(sql, parent)
+    head = _head(origin, parent, plan, sql.vendor)
+    write(frames.framed(frames.HEAD, head.as_text().encode()))
+    progress(0, plan.total)
+    for path in _FILES:
+        if (settings.HUB_DATA / path).exists():
+            write(frames.file(path, (settings.HUB_DATA / path).read_bytes()))
+    for table in tables.whole():
+        _write_table(sql, table, write)
+    for number, at, since in plan.databases:
+        _write_database(sql, number, at, since, write, plan, progress)
+    for one in plan.contents:
+        if not one.file:
+            _write_content(write, one, _pieces_of_rows(sql, one), plan, progress)
+    return plan, head
+
+
+def _head(origin: Origin, parent: Head | None, plan: _Plan, vendor: str) -> Head:
+    return Head(
+        **origin._asdict(),
+        parent=parent.ident if parent else "",
+        version=settings.HUB_VERSION,
+        vendor=vendor,
+        databases={number: at for number, at, _ in plan.databases},
+        newest_blob=plan.newest_blob,
+        open_blobs=plan.open_blobs,
+    )
+
+
+def _planned(sql: Sql, parent: Head | None) -> _Plan:
+    rows = sql.all("SELECT id, epochs, update_seq, purge_seq, dropped FROM couchapi_database")
+    places = []
+    for number, epochs, seq, purge_seq, dropped in rows:
+        at = Position(orjson.loads(epochs)[-1][0], seq, purge_seq)
+        places.append((number, at, _since(number, at, parent, bool(dropped))))
+    plan = _Plan(places, *_contents(sql, parent))
+    for number, _, since in places:
+        plan.total += sql.all(_COUNT, (number, since.seq))[0][0]
+        plan.documents[number] = sql.all(_COUNT, (number, -1))[0][0]
+    plan.total += sum(_units(one.length) for one in plan.contents)
+    return plan
+
+
+_COUNT = "SELECT count(*) FROM couchapi_document WHERE database_id = %s AND seq > %s"
+
+
+def _since(number: int, at: Position, parent: Head | None, dropped: bool) -> Position:
+    known = parent.databases.get(number) if parent else None
+    is_same = known is not None and (known.epoch, known.purge_seq) == (at.epoch, at.purge_seq)
+    return known if known is not None and is_same and not dropped else _EVERY_DOCUMENT
+
+
+def _contents(sql: Sql, parent: Head | None) -> tuple[list[_Content], list[int], int]:
+    newest, was_open = (parent.newest_blob, set(parent.open_blobs)) if parent else (0, set[int]())
+    wanted, still_open, last = list[_Content](), list[int](), newest
+    rows = sql.each_row("SELECT id, file, length, document_id FROM couchapi_blob ORDER BY id")
+    for blob, file, length, document in rows:
+        last = max(last, blob)
+        if document is None:
+            still_open.append(blob)
+        elif blob > newest or blob in was_open:
+            wanted.append(_Content(blob, file, length))
+    return wanted, still_open, last
+
+
+# Tables
+
+
+def _write_table(sql: Sql, table: Table, write: Write) -> None:
+    write(frames.told(frames.TABLE, table.as_said()))
+    begin = f'SELECT {table.selected}, "{table.key}" FROM "{table.name}"'
+    order = f'ORDER BY "{table.key}" LIMIT {_ROWS}'
+    rows = sql.all(f"{begin} {order}")
+    while rows:
+        _write_rows(table, [row[:-1] for row in rows], write)
+        rows = sql.all(f'{begin} WHERE "{table.key}" > %s {order}', (rows[-1][-1],))
+
+
+def _write_rows(table: Table, rows: Sequence[Sequence[Any]], write: Write) -> None:
+    kinds = [kind for _, kind in table.columns]
+    said = [[_said(*pair) for pair in zip(kinds, row, strict=True)] for row in rows]
+    write(frames.packed_rows(said))
+
+
+def _said(kind: str, value: Any) -> Any:
+    if value is None or kind == tables.PLAIN:
+        return bytes(value) if isinstance(value, memoryview) else value
+    if kind == tables.TRUTH:
+        return bool(value)
+    if isinstance(value, datetime):  # PostgreSQL's; SQLite keeps such text itself.
+        return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
+    return value
+
+
+# Documents
+
+
+def _write_database(
+    sql: Sql,
+    number: int,
+    at: Position,
+    since: Position,
+    write: Write,
+    plan: _Plan,
+    progress: Progress,
+) -> None:
+    is_whole = since is _EVERY_DOCUMENT
+    write(frames.told(frames.DATABASE, {"id": number, "whole": is_whole}))
+    document, revision = tables.named(tables.DOCUMENT), tables.named(tables.REVISION)
+    for page in _documents(sql, document, number, since.seq, is_whole):
+        write(frames.told(frames.TABLE, document.as_said()))
+        _write_rows(document, page, write)
+        write(frames.told(frames.TABLE, revision.as_said()))
+        _write_revisions(sql, revision, [row[0] for row in page], write)
+        plan.done += len(page)
+        progress(plan.done, plan.total)
+
+
+def _documents(
+    sql: Sql, table: Table, number: int, since: int, is_whole: bool
+) -> Iterator[list[Any]]:
+    """Yield pages of rows; the number of the document comes first in each."""
+    assert table.names[0] == table.key
+    begin = f"SELECT {table.selected} FROM {table.name} WHERE database_id = %s"
+    seq, last = table.names.index("seq"), -1
+    # That a document waits for its resolver is noted without a new number.
+    held = f"{begin} AND due IS NOT NULL AND seq > %s AND seq <= %s ORDER BY seq LIMIT {_DOCUMENTS}"
+    while not is_whole and (rows := sql.all(held, (number, last, since))):
+        yield rows
+        last = rows[-1][seq]
+    while rows := sql.all(f"{begin} AND seq > %s ORDER BY seq LIMIT {_DOCUMENTS}", (number, since)):
+        yield rows
+        since = rows[-1][seq]
+
+
+def _write_revisions(sql: Sql, table: Table, documents: Sequence[int], write: Write) -> None:
+    marks = ", ".join(["%s"] * len(documents))
+    sizes = sql.all(
+        "SELECT id, length(body) + coalesce(length(attachments), 0) FROM couchapi_revision"
+        f" WHERE document_id IN ({marks})",
+        documents,
+    )
+    for group in _groups(sizes):
+        marks = ", ".join(["%s"] * len(group))
+        rows = sql.all(f"SELECT {table.selected} FROM {table.name} WHERE id IN ({marks})", group)
+        _write_rows(table, rows, write)
+
+
+def _groups(sizes: Sequence[tuple[Any, ...]]) -> Iterator[list[int]]:
+    """Cut rows into groups of a bounded size: one body may be large."""
+    group, size = list[int](), 0
+    for number, length in sizes:
+        if group and (size + length > _BYTES or len(group) == _ROWS):
+            yield group
+            group, size = [], 0
+        group.append(number)
+        size += length
+    if group:
+        yield group
+
+
+# Contents of attachments
+
+
+def _write_content(
+    write: Write, one: _Content, pieces: Iterator[bytes], plan: _Plan, progress: Progress
+) -> None:
+    write(frames.told(frames.CONTENT, one._asdict()))
+    for piece in pieces:
+        write(frames.framed(frames.PIECE, piece))
+        plan.done += _units(len(piece)) - 1
+        progress(plan.done, plan.total)
+    plan.done += 1
+
+
+def _units(length: int) -> int:
+    """A document counts as one, and so do 64 KB of an attachment."""
+    return length // contents.HELD + 1
+
+
+def _pieces_of_file(one: _Content) -> Iterator[bytes]:
+    source, at = contents.of(Blob(one.blob, one.file)), 0
+    while piece := source.read(at, contents.AT_ONCE):
+        yield piece
+        at += len(piece)
+
+
+def _pieces_of_rows(sql: Sql, one: _Content) -> Iterator[bytes]:
+    at = -1
+    while rows := sql.all(
+        "SELECT position, content FROM couchapi_blobchunk WHERE blob_id = %s AND position > %s"
+        " ORDER BY position LIMIT 8",
+        (one.blob, at),
+    ):
+        yield b"".join(bytes(content) for _, content in rows)
+        at = rows[-1][0]

@@ -1,0 +1,1 @@
+"""The rows of backups, and loading them into empty tables."""
