@@ -44,6 +44,7 @@ _websockets = URLRouter(
         path("people/<int:pk>/", consumers.LiveShares.as_asgi()),
         path("sync/", consumers.LiveSync.as_asgi()),
         path("storage/", consumers.LiveStorage.as_asgi()),
+        path("tor/", consumers.LiveTor.as_asgi()),
         re_path(r"", WebsocketDenier.as_asgi()),
     ]
 )

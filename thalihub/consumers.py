@@ -17,7 +17,7 @@ from discovery import pairing, store
 from discovery.core.invitation import DEVICE, FRIEND
 from discovery.core.pairing import OPEN, Way
 from discovery.store import PairingRow
-from thalihub import meeting, page, shares, storing, syncing
+from thalihub import meeting, page, shares, storing, syncing, torpages
 from thalihub.live import LivePart
 
 _COMPARED = (Way.COMPARISON, Way.NEARBY)
@@ -177,3 +177,13 @@ class LiveStorage(LivePart):
     async def context(self) -> dict[str, Any]:
         """Return what was measured last, and how far the work is that goes on."""
         return await in_database(storing.context)()
+
+
+class LiveTor(LivePart):
+    """How far Tor is."""
+
+    template = "hub/live/tor.html"
+
+    async def context(self) -> dict[str, Any]:
+        """Return how it is, the address, and what has happened."""
+        return await in_database(torpages.shown)()

@@ -84,7 +84,8 @@ class LivePart(AsyncWebsocketConsumer):
 
     async def _drawn(self) -> str:
         try:
-            context = await self.context()
+            with translation.override(_language(self.scope)):
+                context = await self.context()
         except HubError as error:
             return await self._rendered("people/problem.html", error=error)
         return await self._rendered(self.template, **context)

@@ -16,11 +16,11 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from acl.core.errors import RefusedError
 from discovery import store, tasks
 from discovery.core import windows
-from discovery.core.errors import BadWindows
 from discovery.core.onion import PORT, State
 from discovery.onion import keys, program
 from discovery.store import TorState
@@ -56,7 +56,7 @@ def switch(on: bool) -> None:
     """Switch Tor on or off; raises RefusedError where the hub was started with HUB_TOR."""
     if settings.HUB_TOR in ("on", "off"):
         raise RefusedError(
-            "HUB_TOR says whether Tor is on here. Start the hub without it to decide on this page."
+            _("HUB_TOR says whether Tor is on here. Start the hub without it to decide here.")
         )
     if on:
         ours = keys.ensure(settings.HUB_DATA)
@@ -148,12 +148,3 @@ def status() -> dict[str, Any]:
 
 def _moment(at: datetime.datetime | None) -> str | None:
     return at.isoformat() if at else None
-
-
-def check_windows(text: str) -> bool:
-    """Tell whether a text says when something is open."""
-    try:
-        windows.parse(text)
-    except BadWindows:
-        return False
-    return True

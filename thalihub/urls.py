@@ -20,6 +20,7 @@ from thalihub import (
     sharing,
     storing,
     syncing,
+    torpages,
     views,
 )
 
@@ -51,6 +52,7 @@ urlpatterns = [
     path("sync/status.json", syncing.status, name="sync-status"),
     path("admin/status.json", syncing.status, name="status"),
     path("storage/", storing.storage, name="storage"),
+    path("tor/", torpages.tor_page, name="tor"),
     path("conflicts/", conflicts.conflicts, name="conflicts"),
     path("conflicts/document/", conflicts.conflict, name="conflict"),
     path("apps/", applicationpages.applications_page, name="applications"),

@@ -66,7 +66,7 @@ class TorFailed(UnreachableError):
 
 
 class TorOff(UnreachableError):
-    """This hub is reached through Tor alone, and Tor is off here. Switch it on, on the page Tor."""
+    """This hub is reached through Tor alone, and Tor is off here. Switch it on first."""
 
 
 class TorOnly(UnreachableError):
