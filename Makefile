@@ -28,7 +28,7 @@ test-fast: .venv/test ## run the tests that need nothing but Python and take und
 
 FAST := not slow and not requires_node and not requires_browser and not requires_redis \
   and not requires_postgres and not requires_tor and not requires_dbus and not requires_netns \
-  and not requires_docker
+  and not requires_docker and not requires_root
 
 test-nightly: .venv/test programs clients/node_modules/.installed ## run the long fuzz tests
 	@$(PYTEST) -n $(WORKERS) --nightly -m nightly --timeout 14400 $(ARGS)

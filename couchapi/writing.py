@@ -61,8 +61,7 @@ async def store(db_name: str, batch: Sequence[Write], author: Author) -> list[Wr
     The large attachments among it are stored before.  Raises StorageFull, which deletions do not
     meet, and what `writes.write` raises.
     """
-    if not all(one.deleted for one in batch):
-        await space.require()
+    await space.require(deleting=all(one.deleted for one in batch))
     if db_name == names.REPLICATOR and not author.is_owner:
         batch = [_wish(one, author) for one in batch]
     now_ms = time.time_ns() // 1_000_000

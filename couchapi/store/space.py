@@ -1,4 +1,4 @@
-"""The room on the hub's disk: looked at once a second at most, whoever asks.
+"""The room on the hub's disk: looked at once a second, and before each write when it gets scarce.
 
 What a database on another machine has is not known here; it says itself when it is full.
 """
@@ -21,6 +21,7 @@ from couchapi.core.room import Disk, Limits
 _log = logging.getLogger(__name__)
 
 _SECONDS: Final = 1.0
+_NEAR: Final = 1024**3
 _REASON: Final = (
     "The hub's disk is nearly full, so nothing more is written. Reading and deleting go on:"
     " make room on the page about storage, or on the disk."
@@ -34,11 +35,13 @@ class _Seen:
     short = False
 
 
-async def require() -> None:
-    """Raise StorageFull where too little is free to write; deleting does not ask."""
+async def require(*, deleting: bool = False) -> None:
+    """Raise StorageFull where too little is free to write; deleting may always be tried."""
     if time.monotonic() >= _Seen.until:
-        _note(_disk(await sql.point(_reusable)))
-    if _Seen.short:
+        disk = _note(_disk(await sql.point(_reusable)))
+        if deleting and room.what_to_do(disk, limits(), _laid()) == "release":
+            release()
+    if _Seen.short and not deleting:
         raise StorageFull(_REASON)
 
 
@@ -54,11 +57,10 @@ def limits() -> Limits:
 
 def keep_ballast() -> None:
     """Lay the ballast, or throw it overboard, as the room is."""
-    disk, path = look(), _path()
-    laid = path.stat().st_size if path.exists() else 0
-    match room.what_to_do(disk, limits(), laid):
+    disk = look()
+    match room.what_to_do(disk, limits(), _laid()):
         case "lay":
-            _lay(path, room.ballast(disk))
+            _lay(_path(), room.ballast(disk))
         case "release":
             release()
 
@@ -84,11 +86,22 @@ def _reusable(connection: sql.Sql) -> int:
 
 def _disk(reusable: int) -> Disk:
     found = os.statvfs(settings.HUB_DATA)
-    return Disk(found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize, reusable)
+    free = found.f_bavail * found.f_frsize
+    return Disk(found.f_blocks * found.f_frsize, max(0, free - _promised()), reusable)
+
+
+def _promised() -> int:
+    """Return the bytes that SQLite's file may still grow by what is in its log already."""
+    try:
+        return (settings.HUB_DATA / "hub.sqlite3-wal").stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _note(disk: Disk) -> Disk:
-    _Seen.until = time.monotonic() + _SECONDS
+    # Near the limit each write looks: a second is long enough to fill what is left.
+    is_near = room.until_short(disk, limits()) < _NEAR
+    _Seen.until = 0.0 if is_near else time.monotonic() + _SECONDS
     _Seen.short = room.is_short(disk, limits())
     return disk
 
@@ -96,6 +109,13 @@ def _note(disk: Disk) -> Disk:
 def _path() -> Path:
     folder: Path = settings.HUB_DATA
     return folder / "ballast"
+
+
+def _laid() -> int:
+    try:
+        return _path().stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _lay(path: Path, size: int) -> None:

@@ -155,6 +155,7 @@ REQUIREMENTS: dict[str, tuple[Callable[[], bool], str]] = {
         _program("dbus-daemon"),
         "Install D-Bus: `apt-get install dbus`.",
     ),
+    "requires_root": (lambda: os.geteuid() == 0, "Run as root: it mounts a file system."),
     "requires_netns": (
         _namespaces,
         "Run as root with iproute2 installed (`apt-get install iproute2`).",
