@@ -177,6 +177,8 @@ def _said(kind: str, value: Any) -> Any:
         return bytes(value) if isinstance(value, memoryview) else value
     if kind == tables.TRUTH:
         return bool(value)
+    if kind == tables.JSON:  # SQLite has the text, PostgreSQL's driver has read it.
+        return value if isinstance(value, str) else orjson.dumps(value).decode()
     if isinstance(value, datetime):  # PostgreSQL's; SQLite keeps such text itself.
         return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
     return value

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.apps import apps
 
-TIME, TRUTH, PLAIN = "time", "truth", "plain"
+TIME, TRUTH, JSON, PLAIN = "time", "truth", "json", "plain"
 DOCUMENT, REVISION = "couchapi_document", "couchapi_revision"
 BLOB, CHUNK = "couchapi_blob", "couchapi_blobchunk"
 
@@ -34,7 +34,7 @@ _LEFT_OUT = (
     "thalihub_backuprun",
     "thalihub_heartbeat",
 )
-_KINDS = {"DateTimeField": TIME, "BooleanField": TRUTH}
+_KINDS = {"DateTimeField": TIME, "BooleanField": TRUTH, "JSONField": JSON}
 
 
 @dataclass(frozen=True, slots=True)

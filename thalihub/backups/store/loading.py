@@ -38,9 +38,15 @@ _JUMP = 1_000_000_000
 
 
 def migrations() -> list[tuple[str, str]]:
-    """Return the newest migration of each app that the tables have."""
+    """Return the newest migration of each app; raises RefusedError where the tables lack one."""
     loader = MigrationLoader(connection)
-    return [node for node in loader.graph.leaf_nodes() if node in (loader.applied_migrations or {})]
+    leaves = loader.graph.leaf_nodes()
+    if set(leaves) - set(loader.applied_migrations or {}):
+        raise RefusedError(
+            "The tables are still those of an earlier version of the hub. Start the hub once, "
+            "then make the backup."
+        )
+    return leaves
 
 
 def check_known(head: Head) -> None:
