@@ -79,6 +79,9 @@ class Document(models.Model):
     rev = models.TextField(help_text="The winner.")
     deleted = models.BooleanField()
     leaf_count = models.PositiveIntegerField(default=1)
+    decided_leaves = models.PositiveIntegerField(
+        null=True, help_text="How many leaves there were when the owner found it right so."
+    )
     tree = models.BinaryField()
     due = models.BigIntegerField(
         null=True, help_text="When a held stamp is due, in Unix milliseconds (rule R4)."

@@ -28,7 +28,7 @@ from couchapi.core import met, revid, revtree
 from couchapi.core.errors import Conflict
 from couchapi.core.lww import HOLD_AFTER
 from couchapi.core.met import Kind, Version
-from couchapi.store import databases, documents, incoming, meetings
+from couchapi.store import databases, documents, held, incoming, meetings
 from couchapi.store.databases import DatabaseRow
 from couchapi.store.documents import Body, Found
 from couchapi.store.writes import OURSELVES, Write
@@ -76,22 +76,56 @@ class Opened(NamedTuple):
         return next((body for body in kept if body is not None), None)
 
 
+class Waiting(NamedTuple):
+    """A document that the hub has not decided on yet."""
+
+    database: str
+    docid: str
+
+
 @admin.site.admin_view
 def conflicts(request: HttpRequest) -> HttpResponse:
-    """List the documents of one database, what changed last first."""
-    counts = sql.read_sync(meetings.counts)
+    """List the documents of one database, what changed last first; find all of them right."""
+    everything = "all" in request.GET
+    counts = sql.read_sync(partial(meetings.counts, decided=everything))
     db_name = request.GET.get("database", "")
+    if request.method == "POST":
+        return _all_right(request, db_name)
     if db_name not in counts:
         db_name = next(iter(counts), "")
-    found = sql.read_sync(partial(_page, db_name=db_name, before=_number(request, "before")))
+    read = partial(_page, db_name=db_name, before=_number(request, "before"), everything=everything)
+    found = sql.read_sync(read)
     more = {
         "counts": counts,
         "most": meetings.MOST_COUNTED,
         "db_name": db_name,
         "lines": [_line(one) for one in found],
         "before": found[-1].seq if len(found) == _PAGE else None,
+        "everything": everything,
+        **_undecided(),
     }
     return page.shown(request, "status/conflicts.html", _("Versions that met"), **more)
+
+
+def _undecided() -> dict[str, list[Waiting]]:
+    """Return what the hub itself has put off: an unsteady document, a clock that is ahead."""
+    now_ms = int(time.time() * 1000)
+    stopped = partial(held.stopped, now_ms=now_ms, limit=_MOST_VERSIONS)
+    ahead = partial(held.ahead, now_ms=now_ms, limit=_MOST_VERSIONS)
+    return {
+        "stopped": [Waiting(*one) for one in sql.read_sync(stopped)],
+        "ahead": [Waiting(*one) for one in sql.read_sync(ahead)],
+    }
+
+
+def _all_right(request: HttpRequest, db_name: str) -> HttpResponse:
+    def decide(connection: sql.Sql) -> int:
+        database = databases.find(connection, db_name)
+        return meetings.decide(connection, database.id) if database else 0
+
+    sql.write_sync(decide)
+    messages.success(request, _("All of them are right as they are."))
+    return redirect("conflicts")
 
 
 def _number(request: HttpRequest, name: str) -> int | None:
@@ -99,9 +133,13 @@ def _number(request: HttpRequest, name: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
 
 
-def _page(connection: sql.Sql, db_name: str, before: int | None) -> list[meetings.Meeting]:
+def _page(
+    connection: sql.Sql, db_name: str, before: int | None, everything: bool
+) -> list[meetings.Meeting]:
     database = databases.find(connection, db_name)
-    return meetings.page(connection, database.id, before, _PAGE) if database else []
+    if database is None:
+        return []
+    return meetings.page(connection, database.id, before, _PAGE, decided=everything)
 
 
 def _line(meeting: meetings.Meeting) -> Line:
@@ -198,8 +236,13 @@ def _decide(request: HttpRequest, opened: Opened) -> None:
     try:
         # What the person saw: if somebody has written since then, they look again first.
         base = revid.parse(request.POST.get("base", ""))
-        batch = _writes(opened, base, request.POST.get("keep", ""))
-        _check(async_to_sync(writing.store)(opened.database.name, batch, OURSELVES))
+        if "right" not in request.POST:
+            batch = _writes(opened, base, request.POST.get("keep", ""))
+            _check(async_to_sync(writing.store)(opened.database.name, batch, OURSELVES))
+        elif base != opened.versions[0].tip:
+            raise Conflict
+        decide = partial(meetings.decide, database_id=opened.database.id, docid=opened.found.docid)
+        sql.write_sync(decide)
     except Conflict:
         messages.error(request, _("The document has changed in the meantime. Look at it again."))
     except HubError as error:

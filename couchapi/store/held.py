@@ -32,3 +32,15 @@ def stopped(sql: Sql, now_ms: int, limit: int) -> list[tuple[str, str]]:
         (now_ms, lww.BUDGET, limit),
     )
     return [(name, docid) for name, docid in rows]
+
+
+def ahead(sql: Sql, now_ms: int, limit: int) -> list[tuple[str, str]]:
+    """Return up to `limit` documents (database name, docid) with a stamp of the future (rule R4).
+
+    A clock of one of the owner's devices was ahead: a friend's edit is not taken in (rule R9).
+    """
+    rows = sql.all(
+        f"SELECT b.name, d.docid FROM {_WAITING} AND d.due > %s AND d.resolver_count < %s LIMIT %s",
+        (now_ms, lww.BUDGET, limit),
+    )
+    return [(name, docid) for name, docid in rows]

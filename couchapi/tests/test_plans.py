@@ -129,6 +129,7 @@ def _write(c: Sql) -> None:
     writes.settle_due(c, "plans-0", ["d0001"], NOW)
     held.due(c, NOW, 10)
     held.stopped(c, NOW, 10)
+    held.ahead(c, NOW, 10)
 
 
 def _attach(c: Sql) -> None:

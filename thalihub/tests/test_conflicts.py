@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from functools import partial
 from urllib.parse import urlencode
 
@@ -13,7 +15,7 @@ from django.urls import reverse
 
 from acl import sql
 from couchapi.core import lww, revid
-from couchapi.store import maintenance
+from couchapi.store import maintenance, meetings
 from thalihub import overview
 
 
@@ -191,3 +193,65 @@ def test_nobody_else_sees_them(api):
     stranger = Client(headers={"host": "hub"})
     for name in ("conflicts", "conflict", "status"):
         assert stranger.get(reverse(name), secure=True).status_code == 302
+
+
+def counted(database):
+    return sql.read_sync(meetings.counts).get(database.strip("/"), 0)
+
+
+async def test_what_the_owner_finds_right_leaves_the_count_until_more_meets(
+    browser, owner, database
+):
+    name = database.strip("/")
+    count = sync_to_async(counted)
+    await meet(owner, database)
+    assert await count(database) == 1
+    (base,) = await tips(owner, database)
+    stale = await choose(browser, asked(database), right="1", base=str(OLD))
+    assert "has changed in the meantime" in stale
+    assert await count(database) == 1
+    await choose(browser, asked(database), right="1", base=base)
+    assert await count(database) == 0
+    nothing = await shown(browser, f"{reverse('conflicts')}?database={name}")
+    assert f"database={name}&amp;document" not in nothing
+    everything = await shown(browser, f"{reverse('conflicts')}?database={name}&all=1")
+    assert ">apple pie</a>" in everything
+    other = minted(ROOT, 1_750_000_001_500)
+    await arrive(owner, database, (other, ROOT), eggs=9)
+    assert await count(database) == 1
+
+
+async def test_a_choice_leaves_the_count_and_so_do_all_at_once(browser, owner, database):
+    count = sync_to_async(counted)
+    await meet(owner, database)
+    (base,) = await tips(owner, database)
+    said = await shown(browser, asked(database))
+    (keep,) = set(re.findall(r'name="keep" value="([^"]+)"', said))
+    await choose(browser, asked(database), keep=keep, base=base)
+    assert await count(database) == 0
+    await arrive(owner, database, (minted(ROOT, 1_750_000_001_500), ROOT), eggs=9)
+    assert await count(database) == 1
+    page = f"{reverse('conflicts')}?database={database.strip('/')}"
+    assert "All of them are right" in await choose(browser, page, right="1")
+    assert await count(database) == 0
+
+
+async def tips(owner, database):
+    answer = await owner.get(f"{database}/apple%20pie")
+    return [answer.json()["_rev"]]
+
+
+async def test_a_clock_that_is_ahead_and_a_restless_document_are_shown(browser, owner, database):
+    soon = minted(ROOT, time.time_ns() // 1_000_000 + 3_600_000)
+    await arrive(owner, database, (OLD, ROOT), eggs=2)
+    await arrive(owner, database, (soon, ROOT), eggs=4)
+    said = await shown(browser, reverse("conflicts"))
+    assert "clock is ahead" in said
+    assert f"{database.strip('/')}: apple pie" in said
+    busy = (
+        "UPDATE couchapi_document SET resolver_count = 10 WHERE docid = 'apple pie'"
+        " AND database_id = (SELECT id FROM couchapi_database WHERE name = %s)"
+    )
+    await sql.write(lambda one: one.execute(busy, (database.strip("/"),)))
+    said = await shown(browser, reverse("conflicts"))
+    assert "Too much to decide" in said
