@@ -12,29 +12,27 @@ import asyncio
 import datetime
 import logging
 import secrets
-import time
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from channels.db import database_sync_to_async as in_database
 from cryptography.hazmat.primitives.asymmetric import ec
 from django.conf import settings
 from django.utils import timezone
 
-from acl import identity
 from acl.core.errors import HubError
 from discovery import beaconkeys, store
 from discovery.core import beacons, hello, listener
-from discovery.core import card as cards
 from discovery.core.addresses import Address
 from discovery.core.beacons import Candidate, Memory, Party, Waiting
-from discovery.core.commitment import decoded, encoded
+from discovery.core.commitment import encoded
 from discovery.core.errors import DiscoveryError, UnreachableError, WrongKeyError
 from discovery.core.hello import Here
 from discovery.core.listener import Ephemeral
 from discovery.dialer import near
 from discovery.finders import Announcement, Finder, Sighting
+from discovery.known import Known, known_hubs, milliseconds
 
 logger = logging.getLogger(__name__)
 
@@ -44,22 +42,9 @@ _TRIES = 3
 _SOON, _LATER = 2_000, 60_000
 """Milliseconds: a new announcement follows an old one no sooner; one for fewer, later."""
 _HERE_SECONDS = 10.0
+PAUSES = (0.0, 1.0, 4.0)
+"""Seconds before each try to reach a listener: of two who come together one may be late."""
 _DAY = datetime.timedelta(days=1)
-_MOST_READ = 4096
-_read: dict[tuple[str, str], cards.Card] = {}
-"""Cards whose signatures were verified: each sighting asks for all of them."""
-
-
-class Known(NamedTuple):
-    """A hub of somebody whom we know."""
-
-    party: Party
-    device: str
-    """The hub's key."""
-    key: str
-    """Whom we know it as: a friend's identity, or the key of a device of ours."""
-    name: str
-    is_own: bool
 
 
 class Doors(Protocol):
@@ -92,54 +77,6 @@ class Door(NamedTuple):
 News = Callable[[Sequence[Known]], Awaitable[Collection[str]]]
 
 
-def known_hubs(now: int) -> list[Known]:
-    """Return the hubs of all friends and devices that have a notification key now."""
-    found = list[Known]()
-    for contact in store.list_contacts():
-        if not contact.principal.revoked:
-            found += _of_card(contact.card, contact.key, contact.name, now)
-    for device in store.other_devices():
-        key, until = cards.beacon(device.beacon)
-        if until > now:
-            party = Party(_identity(), decoded(device.principal.key), decoded(key))
-            name = device.principal.name
-            found.append(Known(party, device.principal.key, device.principal.key, name, True))
-    return found
-
-
-def _identity() -> bytes:
-    return decoded(identity.load(settings.HUB_DATA).key)
-
-
-def _of_card(document: dict[str, Any], key: str, name: str, now: int) -> list[Known]:
-    place = key, str(document.get("signature"))
-    card = _read.get(place)
-    if card is None:
-        try:
-            card = cards.read(document, key)
-        except DiscoveryError:
-            return []
-        if len(_read) >= _MOST_READ:
-            _read.clear()
-        _read[place] = card
-    return [
-        Known(
-            Party(decoded(key), decoded(hub.key), decoded(hub.beacon_key)),
-            hub.key,
-            key,
-            name,
-            False,
-        )
-        for hub in card.hubs
-        if hub.beacon_key and hub.beacon_until > now
-    ]
-
-
-def milliseconds() -> int:
-    """Return the time of now."""
-    return int(time.time() * 1000)
-
-
 class Nearby:
     """Announces, and follows what is found, on one event loop."""
 
@@ -162,6 +99,7 @@ class Nearby:
         self._unheard: Counter[str] = Counter()
         self._said: Said | None = None
         self._door: Door | None = None
+        self._place: object = None
         self._sightings: OrderedDict[str, tuple[Sighting, int]] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._turns = asyncio.Semaphore(_AT_ONCE)
@@ -181,6 +119,8 @@ class Nearby:
     async def turn(self, *, armed: bool, place: object = None) -> None:
         """See who is to be told, and announce it; `place` is where we are, by any name."""
         now = milliseconds()
+        if place != self._place:  # Nobody reaches the doors that were opened elsewhere.
+            self._place, self._door = place, None
         self._arm(armed)
         known = await in_database(known_hubs)(now)
         wanted = await self._news(known)
@@ -257,37 +197,41 @@ class Nearby:
 
     async def _follow(self, sighting: Sighting) -> None:
         try:
-            async with self._turns:
-                if sighting.beacons is None or await self._may_lead_to_us(sighting):
-                    await self._visit(sighting)
+            for pause in PAUSES:
+                await asyncio.sleep(pause)
+                async with self._turns:
+                    if not await self._may_lead_to_us(sighting) or await self._visit(sighting):
+                        return
         except HubError as error:
             logger.debug("A sighting has led nowhere: %s", error.reason)
         except Exception:  # The outermost line of a sighting; there are others.
             logger.exception("Following a sighting has failed.")
 
     async def _may_lead_to_us(self, sighting: Sighting) -> bool:
-        """Tell whether to go where a beacon that was read by radio leads."""
-        if sighting.pairing and self.name:
+        """Tell whether to go where a sighting leads; what a radio has read tells more before."""
+        if sighting.beacons is None or (sighting.pairing and self.name):
             return True
         now = milliseconds()
         candidate, _ = await in_database(_found)(sighting.beacons or b"", now)
         return candidate is not None and self._memory.may_follow(candidate, now)
 
-    async def _visit(self, sighting: Sighting) -> None:
+    async def _visit(self, sighting: Sighting) -> bool:
+        """Go where a sighting leads; False: nobody answers there, or not yet."""
         for address in sighting.addresses[:4]:
             try:
                 fetched = await near.fetch(address)
             except UnreachableError:
                 continue
             await self._judge(sighting, address, fetched)
-            return
+            return True
+        return False
 
     async def _judge(self, sighting: Sighting, address: Address, fetched: near.Fetched) -> None:
+        if self.name:
+            await self._greet(address, fetched.certificate)
         now = milliseconds()
         candidate, known = await in_database(_found)(fetched.beacons, now)
         if candidate is None or known is None:
-            if self.name:
-                await self._greet(address, fetched.certificate)
             return
         seen = listener.hash_of(fetched.certificate)
         if beacons.is_genuine(candidate, seen) and self._memory.is_new(candidate, seen, now):
@@ -356,10 +300,13 @@ class Nearby:
             self.name = ""
 
     async def _greet(self, address: Address, certificate: bytes) -> None:
-        """Ask a hub that we do not know whether it waits for another one, too."""
+        """Ask a hub whether it waits for another one, too."""
         body = hello.write_waiting(self.name, self._api_port)
-        answer = await near.ask(address, certificate, hello.WAITING, body)
-        name, port = hello.read_waiting(answer)
+        try:
+            answer = await near.ask(address, certificate, hello.WAITING, body)
+            name, port = hello.read_waiting(answer)
+        except DiscoveryError:  # It does not wait.
+            return
         await self._shown(name, f"{_bare(address)}:{port}")
 
     async def greeted(self, client: str, body: bytes) -> bytes | None:

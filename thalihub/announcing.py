@@ -26,7 +26,8 @@ from discovery.core import hello
 from discovery.core.errors import DiscoveryError
 from discovery.core.listener import Ephemeral
 from discovery.dialer.near import PATH
-from discovery.nearby import Nearby, milliseconds
+from discovery.known import milliseconds
+from discovery.nearby import Nearby
 from thalihub import tls
 from thalihub.limits import Limits
 from thalihub.server import Application, HubServer, Listener

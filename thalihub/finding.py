@@ -23,7 +23,8 @@ from discovery import store
 from discovery.core.networks import Network
 from discovery.finders import Finder
 from discovery.finders.wifi import WifiFinder
-from discovery.nearby import Known, Nearby
+from discovery.known import Known
+from discovery.nearby import Nearby
 from discovery.networks import Watch
 from replication import news
 from replication.news import Reader
@@ -109,6 +110,7 @@ class Finding:
 
     async def _move(self, world: World, place: Sequence[str]) -> None:
         """Go on elsewhere, or with other means."""
+        self._doors.close()
         self._doors.addresses = [one.partition("/")[0] for one in place]
         await self._wifi.use(place)
         for one in self._finders[1:]:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from acl.core.errors import RefusedError
 from discovery import store
 from discovery.core.addresses import Address
-from discovery.nearby import Known, known_hubs, milliseconds
+from discovery.known import Known, known_hubs, milliseconds
 from discovery.networks import Watch
 from discovery.store import Network
 from thalihub import datafolder

@@ -20,6 +20,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from discovery import beaconkeys, models, store
+from discovery import nearby as module
 from discovery.core import beacons, hello, listener
 from discovery.core import card as cards
 from discovery.core.addresses import Address
@@ -31,7 +32,8 @@ from discovery.core.listener import Ephemeral
 from discovery.dialer.near import PATH
 from discovery.finders import Sighting
 from discovery.finders.memory import Air, MemoryFinder
-from discovery.nearby import Known, Nearby, known_hubs, milliseconds
+from discovery.known import Known, known_hubs, milliseconds
+from discovery.nearby import Nearby
 from discovery.tests.conftest import OurHub, Peer
 from discovery.tests.finders.contract import Seen
 
@@ -230,7 +232,10 @@ async def test_what_a_radio_has_read_is_followed_only_if_it_may_be_for_us(
     assert len(await bench.near()) == 1
 
 
-async def test_a_sighting_that_leads_nowhere_ends_nothing(bench: Bench) -> None:
+async def test_a_sighting_that_leads_nowhere_ends_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAUSES", (0.0, 0.0))
     nobody = Listener(address=Address("loopback", "127.0.0.1", 9))
     await bench.see(nobody)
     await bench.see(Listener(), addresses=())
