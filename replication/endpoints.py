@@ -18,6 +18,7 @@ from acl.core.policy import Right
 from couchapi import parsers, renderers, wakeups
 from couchapi.core.errors import NotFound
 from couchapi.endpoints.base import Endpoint
+from couchapi.store import works
 from replication import asking, manager, rights
 from replication.core import couchwords
 from replication.core import job as words
@@ -105,9 +106,13 @@ class ActiveTasks(Endpoint):
     rights = {"GET": Right.APPLICATION}
 
     async def get(self, request: Any) -> HttpResponseBase:
-        """Return the replications that run now."""
+        """Return the replications that run now, and to the owner what else goes on."""
         running = [one for one in await _links(request) if one.link["state"] == State.RUNNING]
-        return renderers.json([couchwords.active_task(one) for one in running])
+        shown = [couchwords.active_task(one) for one in running]
+        if request.permit.is_owner:
+            going_on = await sql.point(partial(works.going_on, now=int(time.time())))
+            shown += [couchwords.compaction(*one[2:7], number=one.id) for one in going_on]
+        return renderers.json(shown)
 
 
 class SchedulerJobs(Endpoint):

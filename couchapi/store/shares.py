@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from acl.sql import Sql
 from couchapi.core.errors import StorageFull
+from couchapi.store.databases import DatabaseRow
 
 
 class Share(NamedTuple):
@@ -35,17 +36,33 @@ def number(sql: Sql, key: str) -> int:
     return int(known[0])
 
 
-def charge(sql: Sql, share: int, size: int, *, only_deletes: bool) -> None:
-    """Add bytes to a share; raises StorageFull where that is too much, and no deletion."""
-    row = sql.one(
-        "UPDATE couchapi_share SET size = size + %s WHERE id = %s RETURNING size, quota",
-        (size, share),
-    )
-    if row and row[1] is not None and row[0] > row[1] and size > 0 and not only_deletes:
-        raise StorageFull(
-            f"Your share of this hub is used up: {row[1]} bytes. Delete something of yours, or ask"
-            " the hub's owner for more."
+def charge(
+    sql: Sql, share: int | None, database: DatabaseRow, size: int, *, only_deletes: bool
+) -> None:
+    """Note what a batch has stored; raises StorageFull beyond a quota, unless it but deletes.
+
+    `share` is None for the owner, and `database` is the row of before.
+    """
+    is_limited = size > 0 and not only_deletes
+    if share is not None:
+        grown = sql.one(
+            "UPDATE couchapi_share SET size = size + %s WHERE id = %s RETURNING size, quota",
+            (size, share),
         )
+        if is_limited and grown and _exceeds(*grown):
+            raise StorageFull(
+                f"Your share of this hub is used up: {grown[1]} bytes. Delete something of yours,"
+                " or ask the hub's owner for more."
+            )
+    if is_limited and _exceeds(database.body_size + size, database.quota):
+        raise StorageFull(
+            f"This database may hold {database.quota} bytes. Delete and compact, or let it hold"
+            " more on the hub's page about storage."
+        )
+
+
+def _exceeds(size: int, quota: int | None) -> bool:
+    return quota is not None and size > quota
 
 
 def credit(sql: Sql, freed: Mapping[int | None, int]) -> None:

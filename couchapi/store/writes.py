@@ -17,7 +17,7 @@ from acl.core.errors import HubError
 from acl.sql import Row, Sql
 from couchapi.core import attached, edits, lww, revtree
 from couchapi.core.edits import Edit, Outcome, Terms
-from couchapi.core.errors import Conflict, NotFound, StorageFull
+from couchapi.core.errors import Conflict, NotFound
 from couchapi.core.incoming import Incoming, Inline, Uploaded
 from couchapi.core.revid import RevId
 from couchapi.core.revtree import RevTree
@@ -257,16 +257,7 @@ class _Batch:
 
     def charge(self, *, only_deletes: bool) -> None:
         """Have the author's share and the database take what was stored; raises StorageFull."""
-        if self._share is not None:
-            shares.charge(self._sql, self._share, self._size, only_deletes=only_deletes)
-        database = self._database
-        if database.quota is None or self._size <= 0 or only_deletes:
-            return
-        if database.body_size + self._size > database.quota:
-            raise StorageFull(
-                f"This database may hold {database.quota} bytes. Delete and compact, or let it"
-                " hold more on the hub's page about storage."
-            )
+        shares.charge(self._sql, self._share, self._database, self._size, only_deletes=only_deletes)
 
     def _terms(self, document: _Document) -> Terms:
         if not document.resolver_count:

@@ -68,6 +68,23 @@ def active_task(one: Link) -> dict[str, Any]:
     }
 
 
+def compaction(
+    database: str, done: int, total: int, started_at: int, seen_at: int, *, number: int
+) -> dict[str, Any]:
+    """Return a row of `_active_tasks` about a database that is being compacted."""
+    return {
+        "type": "database_compaction",
+        "node": NODE,
+        "pid": f"work-{number}",
+        "database": database,
+        "progress": min(100, 100 * done // total) if total else 0,
+        "changes_done": done,
+        "total_changes": total,
+        "started_on": started_at,
+        "updated_on": seen_at,
+    }
+
+
 def scheduler_job(one: Link) -> dict[str, Any]:
     """Return a row of `_scheduler/jobs`."""
     job, link = one
