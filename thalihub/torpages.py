@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from discovery import store, tasks
-from discovery.core.onion import PORT, State
+from discovery.core.onion import State
 from discovery.store import TorEvent, TorState
 from replication import hours
 from thalihub import meeting, page, tor
@@ -96,7 +96,7 @@ def shown() -> dict[str, Any]:
     """Return what the live part shows."""
     row = store.tor()
     state = tor.shown_state(row)
-    address = f"{row.address}:{PORT}" if row.address and row.wanted else ""
+    address = next(iter(store.onion_addresses()), "")
     windows = store.me().windows
     return {
         "row": row,

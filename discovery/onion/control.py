@@ -22,6 +22,7 @@ from stem.control import Controller, EventType
 from discovery.core import onion
 from discovery.core.onion import Bootstrap
 
+_KNOCK_SECONDS = 10.0
 # What goes wrong is raised to us: its own log would tell it a second time.
 logging.getLogger("stem").setLevel(logging.CRITICAL)
 
@@ -165,6 +166,17 @@ def _why(error: Exception) -> str:
 
 def _opened(where: str) -> Controller:
     if where.startswith("unix:"):
-        return Controller.from_socket_file(where.removeprefix("unix:"))
+        path = where.removeprefix("unix:")
+        _knock(socket.AF_UNIX, path)
+        return Controller.from_socket_file(path)
     host, _, port = where.rpartition(":")
-    return Controller.from_port(socket.gethostbyname(host), int(port))
+    address = socket.gethostbyname(host)
+    _knock(socket.AF_INET, (address, int(port)))
+    return Controller.from_port(address, int(port))
+
+
+def _knock(family: socket.AddressFamily, address: Any) -> None:
+    """Raise OSError where nobody listens: stem would leave a socket behind, and wait for ever."""
+    with socket.socket(family) as trying:
+        trying.settimeout(_KNOCK_SECONDS)
+        trying.connect(address)

@@ -68,9 +68,12 @@ def own_addresses() -> list[str]:
 
 
 def onion_addresses() -> list[str]:
-    """Return where this hub is reached through Tor, as `host:port`: nowhere, or at one address."""
+    """Return where this hub is reached through Tor, as `host:port`: nowhere, or at one address.
+
+    That is nowhere until it was published once.
+    """
     row = _wanted()
-    return [f"{row.address}:{PORT}"] if row is not None and row.address else []
+    return [f"{row.address}:{PORT}"] if row is not None and row.published_at is not None else []
 
 
 def own_tor_key() -> str:
