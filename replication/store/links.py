@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from acl.sql import Sql
+from acl.sql import Row, Sql
 from couchapi import wakeups
 from replication.core import schedule
 from replication.core.job import Direction, Priority, State
@@ -229,20 +229,31 @@ def ended_with_document(sql: Sql) -> int:
 
 def claim(sql: Sql, owner: str, now: float, at_once: int = schedule.AT_ONCE) -> list[Claim]:
     """Take the links that this worker, `owner`, is to run now."""
-    may_run, at = policy.may_run(sql, now)
-    rows = sql.all(
-        f"SELECT {_CLAIM}, l.due_at FROM replication_link l JOIN replication_job j"
-        f" ON j.id = l.job_id WHERE {OPEN} AND {may_run} ORDER BY l.due_at LIMIT %s",
-        (now, now, now, *at, _MOST_LOOKED_AT),
-    )
+    rows = _ready(sql, now)
     running = Counter(_running(sql, now))
-    due = [Due(row[0], row[2] or row[3], Priority(row[-5]).rank, row[-1]) for row in rows]
+    due = [Due(row[0], row[2] or row[3], Priority(row[-6]).rank, row[-2]) for row in rows]
     chosen = set(schedule.choose(due, running, at_once - running.total()))
     return [
-        Claim._make((*row[:-1], owner, now))
+        Claim._make((*row[:-2], owner, now))
         for row in rows
         if row[0] in chosen and _take(sql, row[0], owner, now)
     ]
+
+
+def _ready(sql: Sql, now: float) -> list[Row]:
+    """Return what may run now: of each peer as much as may run at once, whoever has waited longer.
+
+    So a thousand databases of one peer do not stand before the one of another.
+    """
+    may_run, at = policy.may_run(sql, now)
+    return sql.all(
+        f"SELECT * FROM (SELECT {_CLAIM}, l.due_at, row_number() OVER (PARTITION BY j.priority,"
+        " CASE WHEN l.key = '' THEN l.name ELSE l.key END ORDER BY l.due_at, l.id) AS place"
+        " FROM replication_link l JOIN replication_job j ON j.id = l.job_id"
+        f" WHERE {OPEN} AND {may_run}) AS ready WHERE place <= %s ORDER BY"
+        " CASE priority WHEN 'now' THEN 0 WHEN 'normal' THEN 1 ELSE 2 END, place, due_at LIMIT %s",
+        (now, now, now, *at, schedule.AT_ONCE_WITH_ONE_PEER, _MOST_LOOKED_AT),
+    )
 
 
 def _running(sql: Sql, now: float) -> list[str]:

@@ -13,7 +13,7 @@ import pytest
 from acl import sql
 from replication.core import schedule
 from replication.core.errors import NoSuchJob
-from replication.core.job import Direction, Mode, State, Wish
+from replication.core.job import Direction, Mode, Priority, State, Wish
 from replication.store import jobs, links, waking
 from replication.store.links import Claim, Counts, Ended, LinkRow, Meant
 
@@ -244,6 +244,32 @@ def test_the_next_time_is_known(keep: Callable[..., Kept]) -> None:
     job.claim("worker", early)
     due = sql.read_sync(partial(waking.next_due, now=early))
     assert due == early + schedule.LEASE
+
+
+def test_one_peers_many_databases_keep_nobody_waiting(tables: None) -> None:
+    def fill(connection: sql.Sql) -> list[int]:
+        numbers = []
+        for peer, count, priority in (("a", 600, "normal"), ("b", 1, "normal"), ("a", 1, "now")):
+            for _ in range(count):
+                db_name = f"many-{next(_numbers)}"
+                wish = Wish(db_name, peer, Direction.PULL, priority=Priority(priority))
+                numbers.append(jobs.add(connection, wish, NOW))
+                due = NOW + len(numbers) / 1000 - 10
+                meant = [Meant(peer * 43, peer)]
+                links.reconcile(connection, numbers[-1], "pull", meant, due)
+        return numbers
+
+    numbers = sql.write_sync(fill)
+    try:
+        claims = sql.write_sync(partial(links.claim, owner="w", now=NOW))
+        ours = [one for one in claims if one.job_id in numbers]
+        assert [one.name for one in ours].count("a") == schedule.AT_ONCE_WITH_ONE_PEER
+        assert {numbers[-1], numbers[-2]} <= {one.job_id for one in ours}
+        assert len(claims) <= schedule.AT_ONCE
+        more = sql.write_sync(partial(links.claim, owner="other", now=NOW))
+        assert not [one for one in more if one.job_id in numbers]
+    finally:
+        sql.write_sync(lambda one: [jobs.remove(one, number) for number in numbers])
 
 
 def test_a_job_that_is_not_there_is_named_so(tables: None) -> None:
