@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,66 +12,19 @@ from typing import Any
 
 import psutil
 import pytest
-from dbus_fast import PropertyAccess
-from dbus_fast.aio import MessageBus
-from dbus_fast.service import ServiceInterface, dbus_property
 
 from acl import sql
 from replication import sensing
 from replication.core.policy import Conditions
 from replication.store import policy
-
-_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig><type>session</type><listen>unix:path={path}</listen><auth>EXTERNAL</auth>
-<policy context="default"><allow send_destination="*"/><allow eavesdrop="true"/><allow own="*"/>
-</policy></busconfig>"""
-NAME, PATH = "org.freedesktop.NetworkManager", "/org/freedesktop/NetworkManager"
+from replication.tests.networkmanager import managing, private_bus
 
 
 @pytest.fixture(scope="module")
 def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A private dbus-daemon; its address."""
-    folder = tmp_path_factory.mktemp("bus")
-    config = folder / "bus.conf"
-    config.write_text(_CONFIG.format(path=folder / "bus"))
-    with subprocess.Popen(
-        ["dbus-daemon", f"--config-file={config}", "--nofork", "--print-address"],
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as daemon:
-        assert daemon.stdout is not None
-        yield daemon.stdout.readline().strip()
-        daemon.terminate()
-
-
-class Manager(ServiceInterface):
-    """A NetworkManager that says what it is told to."""
-
-    def __init__(self) -> None:
-        super().__init__(NAME)
-        self._metered = 0
-
-    @dbus_property(access=PropertyAccess.READ, name="Metered")
-    def metered(self) -> "u":  # type: ignore[name-defined]  # noqa: F821, UP037
-        return self._metered
-
-    def say(self, value: int) -> None:
-        self._metered = value
-        self.emit_properties_changed({"Metered": value})
-
-
-@contextlib.asynccontextmanager
-async def managing(address: str) -> AsyncIterator[Manager]:
-    connection = await MessageBus(bus_address=address).connect()
-    manager = Manager()
-    connection.export(PATH, manager)
-    await connection.request_name(NAME)
-    try:
-        yield manager
-    finally:
-        connection.disconnect()
-        await connection.wait_for_disconnect()
+    with private_bus(tmp_path_factory.mktemp("bus")) as address:
+        yield address
 
 
 @pytest.fixture
@@ -135,13 +87,16 @@ async def test_without_a_bus_nobody_knows(
 
 
 @pytest.mark.requires_dbus
-async def test_a_bus_that_goes_away_is_noticed(tmp_path_factory: Any, monkeypatch: Any) -> None:
-    made = bus.__wrapped__(tmp_path_factory)  # type: ignore[attr-defined]
-    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", next(made))
-    with pytest.raises((EOFError, OSError)):
-        async with sensing.network() as network:
-            next(made, None)
-            await network.changed(60)
+async def test_a_bus_that_goes_away_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with contextlib.ExitStack() as stack:
+        address = stack.enter_context(private_bus(tmp_path))
+        monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
+        with pytest.raises((EOFError, OSError)):
+            async with sensing.network() as network:
+                stack.close()
+                await network.changed(60)
 
 
 @pytest.mark.parametrize(
