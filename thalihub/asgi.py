@@ -42,6 +42,7 @@ _websockets = URLRouter(
         path("meet/nearby/", consumers.LiveNearby.as_asgi()),
         path("meet/<int:number>/", consumers.LivePairing.as_asgi()),
         path("people/<int:pk>/", consumers.LiveShares.as_asgi()),
+        path("nearby/", consumers.LiveHubsNearby.as_asgi()),
         path("sync/", consumers.LiveSync.as_asgi()),
         path("storage/", consumers.LiveStorage.as_asgi()),
         path("tor/", consumers.LiveTor.as_asgi()),

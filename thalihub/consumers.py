@@ -17,7 +17,7 @@ from discovery import pairing, store
 from discovery.core.invitation import DEVICE, FRIEND
 from discovery.core.pairing import OPEN, Way
 from discovery.store import PairingRow
-from thalihub import meeting, page, shares, storing, syncing, torpages
+from thalihub import meeting, nearbypages, page, shares, storing, syncing, torpages
 from thalihub.live import LivePart
 
 _COMPARED = (Way.COMPARISON, Way.NEARBY)
@@ -95,7 +95,13 @@ class LiveComparison(LivePart):
         if row is not None:
             return {"row": row, **await in_database(meeting.told)(row)}
         until = await in_database(store.armed_until)(now)
-        return {"row": None, "is_armed": until is not None, "addresses": await _addresses()}
+        return {
+            "row": None,
+            "is_armed": until is not None,
+            "addresses": await _addresses(),
+            "waiting": [one for one in await pairing.nearby(now) if one.nameless],
+            "called": (await in_database(store.switch)()).said.get("name", ""),
+        }
 
 
 def _comparison(since: datetime.datetime) -> PairingRow | None:
@@ -177,6 +183,16 @@ class LiveStorage(LivePart):
     async def context(self) -> dict[str, Any]:
         """Return what was measured last, and how far the work is that goes on."""
         return await in_database(storing.context)()
+
+
+class LiveHubsNearby(LivePart):
+    """Who is nearby, and what this hub does for it."""
+
+    template = "hub/live/nearby.html"
+
+    async def context(self) -> dict[str, Any]:
+        """Return how it is now."""
+        return await in_database(nearbypages.shown)()
 
 
 class LiveTor(LivePart):

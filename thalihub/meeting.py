@@ -138,6 +138,9 @@ def compare(request: HttpRequest) -> HttpResponse:
     if "compare" in request.POST:
         row = _done(request, _compared(request.POST.get("who", ""), now))
         return redirect("pairing", row.pk) if row else redirect("meet-compare")
+    if "with" in request.POST:
+        row = _done(request, _compared(f"sha256:{request.POST['with']}", now))
+        return redirect("pairing", row.pk) if row else redirect("meet-compare")
     who = request.GET.get("who", "")
     return page.shown(request, "people/compare.html", _("Compare six digits"), who=who)
 

@@ -42,6 +42,7 @@ _PLACES = (
     (_("Devices"), "devices", ()),
     (_("Sharing"), "sharing", ()),
     (_("In step"), "sync", ("/conflicts/",)),
+    (_("Nearby"), "nearby", ()),
     (_("Through Tor"), "tor", ()),
     (_("Applications"), "applications", ()),
     (_("Inbox"), "inbox", ()),

@@ -111,7 +111,7 @@ class WifiFinder:
                 await self._register(self._network, self._announcement)
             self._problem = ""
         except (OSError, ZeroconfError) as error:
-            self._problem = f"The network does not let this hub speak: {error}."
+            self._problem = "The network does not let this hub speak."
             logger.warning("Hubs in the network cannot be found: %s", error)
 
     async def _register(self, network: AsyncZeroconf, announcement: Announcement) -> None:

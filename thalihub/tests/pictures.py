@@ -64,6 +64,7 @@ SHOTS: Sequence[Shot] = (
     Shot("digits", "{comparing}"),
     Shot("stopped", "{failed}"),
     Shot("nearby", "/meet/nearby/"),
+    Shot("hubs-nearby", "/nearby/"),
     Shot("people", "/people/"),
     Shot("person", "{contact}"),
     Shot("key-changed", "{alarm}"),

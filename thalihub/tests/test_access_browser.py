@@ -45,6 +45,7 @@ PAGES = (
     "/storage/",
     "/conflicts/",
     "/conflicts/document/?database=letters&document=hello",
+    "/nearby/",
     "/tor/",
     "/inbox/",
     "/admin/sharing/?database=letters&as=Berta",
