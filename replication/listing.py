@@ -158,10 +158,9 @@ def _held(job: JobRow, link: LinkRow, state: State, kept: Kept, now: float) -> R
         return None
     if not link.opens_at <= now < link.closes_at:
         return Reason.HOURS
-    if link.attachments_left and link.due_at > now:
-        return kept.held(Priority.BACKGROUND)
-    if link.due_at > now:
-        return None
+    if state is State.WAITING and link.due_at > now:
+        # It is in step, but for attachments perhaps.
+        return kept.held(Priority.BACKGROUND) if link.attachments_left else None
     return kept.held(Priority(job.priority), near=job.peer.startswith(LOCAL))
 
 

@@ -14,10 +14,10 @@ from discovery.core import windows
 from discovery.core.errors import BadWindows
 from replication import hours, manager
 from replication.core import schedule
-from replication.core.job import Direction, Mode, Priority, Wish
+from replication.core.job import Direction, Mode, Priority, State, Wish
 from replication.core.policy import Conditions, Power, Rules, Runs
 from replication.store import jobs, links, policy, waking
-from replication.store.links import ALWAYS, Hours
+from replication.store.links import ALWAYS, Ended, Hours
 from replication.store.policy import Chosen
 
 MONDAY = datetime.datetime(2026, 11, 23, tzinfo=datetime.UTC).timestamp()
@@ -149,3 +149,15 @@ def test_what_the_owner_says_by_hand_holds_and_releases(job: Callable[..., int])
 
 def due() -> list[str]:
     return sql.read_sync(partial(waking.due_priorities, now=MONDAY))
+
+
+def test_what_has_failed_waits_for_the_mains_too(job: Callable[..., int]) -> None:
+    number = job(priority=Priority.BACKGROUND)
+    claims = sql.write_sync(partial(links.claim, owner="w", now=MONDAY, at_once=1000))
+    (claim,) = [one for one in claims if one.job_id == number]
+    failed = Ended(State.CRASHING, MONDAY + 30, 1, "Nobody answers.")
+    sql.write_sync(partial(links.finish, claim=claim, ended=failed, now=MONDAY))
+    sql.write_sync(partial(links.release, owner="w", now=MONDAY))
+    assert told(number, MONDAY)["waits"] is None
+    sql.write_sync(partial(policy.sense, conditions=Conditions(on_battery=True)))
+    assert told(number, MONDAY)["waits"] == "on battery"
