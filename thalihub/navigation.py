@@ -47,6 +47,7 @@ _PLACES = (
     (_("Applications"), "applications", ()),
     (_("Inbox"), "inbox", ()),
     (_("Storage"), "storage", ()),
+    (_("Backups"), "backups", ()),
     (_("Databases"), "admin:couchapi_database_changelist", ("/admin/couchapi/",)),
 )
 """Label, name of the address, and what belongs to it besides the addresses below its own."""

@@ -46,6 +46,8 @@ HUB_TOR_HOST = env.read.str("HUB_TOR_HOST", "127.0.0.1")
 HUB_TOR_PORT = env.port("HUB_TOR_PORT", 0)
 HUB_TOR_LINES = env.read.str("HUB_TOR_LINES", "")
 HUB_TOR_SECONDS = env.read.float("HUB_TOR_SECONDS", 60.0)
+HUB_BACKUPS = env.folder("HUB_BACKUPS", str(HUB_DATA / "backups"))
+HUB_BACKUP_SECONDS = env.read.float("HUB_BACKUP_SECONDS", 60.0)
 REDIS_URL = env.read.str("REDIS_URL", "")
 
 HUB_DATA.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -174,6 +176,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "discovery.tasks.look_after_tor",
         "schedule": HUB_TOR_SECONDS,
         "options": {"queue": "background", "expires": HUB_TOR_SECONDS},
+    },
+    "backups": {
+        "task": "thalihub.tasks.look_after_backups",
+        "schedule": HUB_BACKUP_SECONDS,
+        "options": {"queue": "background", "expires": HUB_BACKUP_SECONDS},
     },
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = CELERY_WORKER_REDIRECT_STDOUTS = False

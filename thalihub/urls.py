@@ -10,6 +10,7 @@ from django.views.i18n import set_language
 
 from thalihub import (
     applicationpages,
+    backuppages,
     conflicts,
     contacts,
     devices,
@@ -53,6 +54,7 @@ urlpatterns = [
     path("sync/status.json", syncing.status, name="sync-status"),
     path("admin/status.json", syncing.status, name="status"),
     path("storage/", storing.storage, name="storage"),
+    path("backups/", backuppages.backups, name="backups"),
     path("nearby/", nearbypages.nearby_page, name="nearby"),
     path("tor/", torpages.tor_page, name="tor"),
     path("conflicts/", conflicts.conflicts, name="conflicts"),

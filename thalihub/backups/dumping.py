@@ -72,8 +72,11 @@ class _Plan:
     documents: dict[int, int] = field(default_factory=dict)
 
 
-def dump(write: Write, origin: Origin, parent: Head | None, progress: Progress) -> Head:
-    """Write a backup as frames and return its head; with a `parent`, what is new since then."""
+def dump(write: Write, origin: Origin, parent: Head | None, progress: Progress) -> tuple[Head, int]:
+    """Write a backup as frames; with a `parent`, what is new since then.
+
+    Returns its head, and how many documents there are.
+    """
     with contents.kept():
         plan, head = sql.read_sync(
             partial(_snapshot, write=write, origin=origin, parent=parent, progress=progress)
@@ -82,7 +85,7 @@ def dump(write: Write, origin: Origin, parent: Head | None, progress: Progress) 
             if one.file:
                 _write_content(write, one, _pieces_of_file(one), plan, progress)
     write(frames.told(frames.END, {"documents": plan.documents, "contents": len(plan.contents)}))
-    return head
+    return head, sum(plan.documents.values())
 
 
 def _snapshot(

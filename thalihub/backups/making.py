@@ -26,6 +26,8 @@ class Made(NamedTuple):
     """A backup that was made, its size in bytes, and the key that opens this one file."""
 
     head: Head
+    documents: int
+    """In the hub, not only in this file."""
     size: int
     key: bytes
 
@@ -65,7 +67,7 @@ def _written(
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         sealer = Sealer(file.write, lock, secrets.token_bytes(KEY_BYTES))
-        head = dumping.dump(sealer.write, origin, parent, progress)
+        head, documents = dumping.dump(sealer.write, origin, parent, progress)
         sealer.close()
         file.flush()
         os.fsync(file.fileno())
@@ -76,7 +78,7 @@ def _written(
         os.fsync(folder)
     finally:
         os.close(folder)
-    return Made(head, size, sealer.key)
+    return Made(head, documents, size, sealer.key)
 
 
 def _origin() -> Origin:

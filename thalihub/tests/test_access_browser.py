@@ -43,6 +43,7 @@ PAGES = (
     "/devices/",
     "/sync/",
     "/storage/",
+    "/backups/",
     "/conflicts/",
     "/conflicts/document/?database=letters&document=hello",
     "/nearby/",

@@ -36,17 +36,17 @@ def backup(
     """A chain of two files from a hub on PostgreSQL, and what was seen there."""
     folder = tmp_path_factory.mktemp("postgres")
     files = [folder / "whole.backup", folder / "more.backup"]
-    with HubProcess(folder / "hub", **new_database(server, "first")) as hub:
-        with hub.client(hub.owner) as owner:
-            owner.put("/notes")
-            docs = [{"_id": f"d{number:03}", "n": number} for number in range(250)]
-            owner.post("/notes/_bulk_docs", json={"docs": docs})
-            put_attachment(owner, "large", LARGE)
-            hub.manage("backup", str(files[0]), **PASSPHRASE)
-            put_attachment(owner, "small", b"few")
-            owner.put("/notes/d300", json={"n": 300})
-            hub.manage("backup", str(files[1]), "--since", str(files[0]), **PASSPHRASE)
-            return files, seen(owner)
+    hub = HubProcess(folder / "hub", **new_database(server, "first"))
+    with hub, hub.client(hub.owner) as owner:
+        owner.put("/notes")
+        docs = [{"_id": f"d{number:03}", "n": number} for number in range(250)]
+        owner.post("/notes/_bulk_docs", json={"docs": docs})
+        put_attachment(owner, "large", LARGE)
+        hub.manage("backup", str(files[0]), **PASSPHRASE)
+        put_attachment(owner, "small", b"few")
+        owner.put("/notes/d300", json={"n": 300})
+        hub.manage("backup", str(files[1]), "--since", str(files[0]), **PASSPHRASE)
+        return files, seen(owner)
 
 
 def seen(owner: httpx.Client) -> dict[str, Any]:
