@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Collection, Sequence
 from functools import partial
+from importlib import import_module
 from typing import NamedTuple
 
 from asgiref.sync import sync_to_async
@@ -30,7 +31,7 @@ from replication import news
 from replication.news import Reader
 from replication.store import waking
 from replication.store.jobs import JOBS
-from thalihub import asgi
+from thalihub import asgi, nearby
 from thalihub.announcing import Doors, DoorServer
 
 logger = logging.getLogger(__name__)
@@ -142,7 +143,11 @@ class Finding:
 
 
 def _radios(world: World) -> list[Finder]:
-    return []
+    """Return what finds hubs without a network; loaded only where the owner wants it."""
+    if not world.bluetooth or not nearby.has_bluetooth():
+        return []
+    found: Finder = import_module("discovery.finders.ble").BleFinder()
+    return [found]
 
 
 async def _world(new: Sequence[Network]) -> World:

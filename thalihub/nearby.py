@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from importlib.util import find_spec
 from typing import NamedTuple
 
 from django.conf import settings
@@ -72,10 +73,17 @@ def set_home(number: int, *, home: bool) -> None:
 
 def set_bluetooth(*, on: bool, duty: str | None = None) -> None:
     """Say whether this hub may be found by Bluetooth, and how much the radio may work for it."""
+    if on and not has_bluetooth():
+        raise RefusedError("This hub cannot use Bluetooth. It finds others in networks.")
     if duty is not None and duty not in DUTIES:
         raise RefusedError(f"The radio can be {', '.join(DUTIES)}.")
     store.set_switch(bluetooth=on, duty=duty)
     datafolder.rouse(settings.HUB_DATA)
+
+
+def has_bluetooth() -> bool:
+    """Tell whether this hub can use Bluetooth at all."""
+    return find_spec("discovery.finders.ble") is not None
 
 
 def told() -> Told:

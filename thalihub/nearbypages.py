@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from importlib.util import find_spec
 from typing import Any
 
 from django.contrib import admin
@@ -45,13 +44,12 @@ def nearby_page(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         _change(request)
         return redirect("nearby")
-    more = {"has_bluetooth": has_bluetooth(), "duties": _DUTIES.items(), "switch": store.switch()}
+    more = {
+        "has_bluetooth": nearby.has_bluetooth(),
+        "duties": _DUTIES.items(),
+        "switch": store.switch(),
+    }
     return page.shown(request, "hub/nearby.html", _("Nearby"), **more)
-
-
-def has_bluetooth() -> bool:
-    """Tell whether this hub can use Bluetooth at all."""
-    return find_spec("discovery.finders.ble") is not None
 
 
 def _change(request: HttpRequest) -> None:
