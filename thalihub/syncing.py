@@ -209,7 +209,7 @@ def _until(seconds: float | None) -> str:
     at = _when(seconds)
     if at is None or at - timezone.now() < datetime.timedelta(minutes=1):
         return _("in a moment")
-    return _("in %(time)s") % {"time": timeuntil(at)}
+    return _("in %(time)s") % {"time": timeuntil(at, depth=1)}
 
 
 def _when(seconds: float | None) -> datetime.datetime | None:
