@@ -6,11 +6,8 @@ rests, because Tor was off, the supervisor starts it.
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import json
 import os
-import signal
 import socket
 from typing import Any, Final
 
@@ -24,6 +21,7 @@ from discovery.core import windows
 from discovery.core.onion import PORT, State
 from discovery.onion import keys, program
 from discovery.store import TorState
+from thalihub import datafolder
 
 SWITCHES: Final = ("contacts_only", "everything", "for_applications")
 
@@ -62,7 +60,7 @@ def switch(on: bool) -> None:
         ours = keys.ensure(settings.HUB_DATA)
         store.set_tor(address=ours.address, client_key=ours.client_public)
     store.set_tor(wanted=on)
-    _rouse()
+    datafolder.rouse(settings.HUB_DATA)
 
 
 def choose(name: str, on: bool) -> None:
@@ -85,13 +83,6 @@ def renew_address() -> str:
     store.tell_at_once()
     tasks.tell_contacts.delay()
     return ours.address
-
-
-def _rouse() -> None:
-    """Let the supervisor of a hub that runs here start the process of Tor."""
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError, KeyError, ValueError):
-        facts = json.loads((settings.HUB_DATA / "hub.json").read_text())
-        os.kill(facts["pid"], signal.SIGUSR1)
 
 
 # -- how it is -------------------------------------------------------------------------------------
