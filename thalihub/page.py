@@ -14,6 +14,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
 from acl.core.errors import HubError
+from thalihub import sentences
 
 Verb = Callable[[], object]
 
@@ -38,9 +39,8 @@ def acted(request: HttpRequest, verb: Verb, said: str) -> bool:
 
 
 def words(error: HubError) -> str:
-    """Return what went wrong, in the person's language where it is one of the usual things."""
-    # Of an empty text, gettext returns the catalogue's header.
-    return _(error.reason) if error.reason else error.word
+    """Return what went wrong, in the person's language."""
+    return sentences.said(error.reason) or error.word
 
 
 def ago(at: datetime.datetime | None) -> str:

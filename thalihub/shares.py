@@ -20,6 +20,7 @@ from discovery.core.errors import MessageError
 from replication import manager, routing
 from replication.books.names import INBOX, ME
 from replication.core.job import Direction, Mode, Wish
+from thalihub import sentences
 
 _LONGEST = 262_144
 _MOST = 200
@@ -72,7 +73,7 @@ def _jobs(key: str) -> list[dict[str, Any]]:
 
 def _share(job: dict[str, Any]) -> Share:
     there = job["there"] or job["database"]
-    return Share(there, job["database"], job["state"], job["error"] or "")
+    return Share(there, job["database"], job["state"], sentences.said(job["error"] or ""))
 
 
 def keep(name: str, key: str, addresses: Sequence[str], db_name: str) -> None:

@@ -22,7 +22,7 @@ from couchapi.store import databases, meetings
 from replication import hours, listing, manager
 from replication.core.job import Priority
 from replication.core.policy import Reason
-from thalihub import page
+from thalihub import page, sentences
 from thalihub.syncform import SyncForm
 from thalihub.thriftform import ThriftForm
 
@@ -141,7 +141,7 @@ def _line(job: Mapping[str, Any], link: Mapping[str, Any]) -> Line:
         str(_PATHS.get(link["path"], "")),
         page.ago(_when(link["last_success"])),
         link["docs_written"],
-        link["error"] or "",
+        sentences.said(link["error"] or ""),
         link["state"] == "paused",
         link["deleted_there"],
         not job["mesh"],

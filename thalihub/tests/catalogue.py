@@ -1,14 +1,13 @@
 """The texts of all pages, for the catalogues of other languages: `make messages`.
 
 Templates and Python are read as Django's own `makemessages` reads them, but by Babel, so that no
-program besides Python is needed.  What the hub's errors say is in their docstrings.
+program besides Python is needed.  What errors say is read from the source (refusals.py).
 """
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,8 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract
 from django.utils.translation.template import templatize
 
+from thalihub import sentences
+from thalihub.tests import refusals
 from thalihub.tests.hubprocess import SOURCE
 
 LOCALE = SOURCE / "thalihub" / "locale"
@@ -43,8 +44,8 @@ def extracted() -> Catalog:
             where = [(str(path.relative_to(SOURCE)), line)]
             flags = ["python-format"] if "%(" in str(message) or "%d" in str(message) else []
             catalogue.add(message, locations=where, context=context, flags=flags)
-    for error in _errors():
-        catalogue.add(error.reason, locations=[(error.__module__.replace(".", "/") + ".py", 1)])
+    for form in refusals.forms():
+        catalogue.add(form)
     return catalogue
 
 
@@ -53,14 +54,6 @@ def _sources() -> Iterator[Path]:
         for path in sorted((SOURCE / folder).rglob("*")):
             if path.suffix in (".py", ".html") and not _NOT_THERE & set(path.parts):
                 yield path
-
-
-def _errors() -> Iterator[type]:
-    """Yield the errors of meeting others: their docstrings are texts for people."""
-    module = importlib.import_module("discovery.core.errors")
-    for _, kind in inspect.getmembers(module, inspect.isclass):
-        if kind.__module__ == module.__name__:
-            yield kind
 
 
 def kept(language: str) -> Catalog:
@@ -79,6 +72,7 @@ def compiled(catalogue: Catalog) -> bytes:
 def renew() -> None:
     """Bring the catalogues up to date; what is not translated yet stays empty."""
     texts = extracted()
+    sentences.FORMS.write_text(forms())
     for language in LANGUAGES:
         known = kept(language)
         texts.creation_date = known.creation_date  # So that only texts change the file.
@@ -87,6 +81,11 @@ def renew() -> None:
         with _file(language).open("wb") as file:
             pofile.write_po(file, known, width=100, no_location=True, sort_output=True)
         _file(language).with_suffix(".mo").write_bytes(compiled(kept(language)))
+
+
+def forms() -> str:
+    """Return the file by which the pages know which form a sentence was made from."""
+    return json.dumps(refusals.forms(), ensure_ascii=False, indent=0) + "\n"
 
 
 def _file(language: str) -> Path:

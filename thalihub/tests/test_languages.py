@@ -7,11 +7,14 @@ import re
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import translation
+from hypothesis import given
+from hypothesis import strategies as st
 
 from acl.core.errors import HubError
 from discovery.core.errors import InvitationExpired
-from thalihub import page
-from thalihub.tests import catalogue
+from thalihub import page, sentences
+from thalihub.tests import catalogue, refusals
 
 _PLACES = re.compile(r"%\([a-z_]+\)s|%d|\{[a-z_]*\}")
 
@@ -77,8 +80,45 @@ def test_the_foot_leads_to_no_other_site(browser):
 
 
 def test_what_goes_wrong_is_said_in_the_persons_language():
-    from django.utils import translation
-
     with translation.override("de"):
         assert page.words(InvitationExpired()).startswith("Diese Einladung ist abgelaufen")
         assert page.words(HubError("Bob knows why.")) == "Bob knows why."
+        assert page.words(HubError("")) == "internal_server_error"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "said"),
+    [
+        (
+            "“Bob” is taken. Choose another name.",
+            "„Bob“ ist vergeben. Wählen Sie einen anderen Namen.",
+        ),
+        ("“{0}” is no application.", "„{0}“ ist keine Anwendung."),
+        ("“is taken.” is no application.", "„is taken.“ ist keine Anwendung."),
+        (
+            "“Ann” is not in the group “Choir”. See who is with: manage.py group list",
+            "„Ann“ ist nicht in der Gruppe „Choir“. Wer darin ist, zeigt: manage.py group list",
+        ),
+        ("The other hub answered 418.", "Der andere Hub hat 418 geantwortet."),
+        ("x" * 5000, "x" * 5000),
+        ("", ""),
+    ],
+    ids=["a name", "braces", "words of another form", "two names", "a number", "long", "nothing"],
+)
+def test_a_sentence_with_names_is_known_by_its_form(sentence, said):
+    with translation.override("de"):
+        assert sentences.said(sentence) == said
+    with translation.override("en"):
+        assert sentences.said(sentence) == sentence
+
+
+def test_the_forms_of_sentences_are_those_of_the_source():
+    assert sentences.FORMS.read_text() == catalogue.forms(), "Run make messages."
+
+
+@given(st.sampled_from(refusals.forms()), st.lists(st.text(min_size=1), min_size=4, max_size=4))
+def test_every_sentence_is_found_again_whatever_its_names_are(form, names):
+    sentence = form.format(*names) if "{0}" in form else form
+    with translation.override("de"):
+        assert sentences.said(sentence) != ""
+        assert sentences.said(sentence) != sentence or len(sentence) > 2000
