@@ -8,8 +8,11 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from acl import sql
+from acl import store as people
+from discovery import store as discovery
 from discovery.core import windows
 from discovery.core.errors import BadWindows
 from replication import hours, manager
@@ -88,6 +91,36 @@ def test_a_job_runs_at_its_hours_and_not_at_others(job: Callable[..., int]) -> N
     assert not may_run(number, AT_EIGHT)
     manager.bring_up_to_date(AT_EIGHT)
     assert told(number, AT_EIGHT)["next_try"] == AT_SIX + 24 * HOUR
+
+
+def test_a_friend_is_asked_when_one_of_their_hubs_says_that_it_is_there(
+    api: Any, new_name: Callable[[], str]
+) -> None:
+    friend = people.find_principal(api.principal(new_name()).name)
+    card = {"hubs": [{"windows": EVENINGS}, {"windows": "Sat 09:00-12:00"}]}
+    contact = discovery.Contact.objects.create(
+        principal=friend, trust="verified", way="qr", card=card, paired_at=timezone.now()
+    )
+    number = manager.add(Wish(new_name(), friend.name, Direction.PULL, Mode.CONTINUOUS), MONDAY)
+    try:
+        assert told(number, MONDAY)["next_try"] == AT_SIX
+        contact.card = {"hubs": [{"windows": EVENINGS}, {"windows": ""}]}
+        contact.save()
+        manager.bring_up_to_date(MONDAY)
+        assert told(number, MONDAY)["waits"] is None
+        assert may_run(number, MONDAY)
+    finally:
+        contact.delete()
+        sql.write_sync(partial(jobs.remove, number=number))
+
+
+def test_a_device_says_when_it_is_there(api: Any, new_name: Callable[[], str]) -> None:
+    key = f"{new_name():C<42}A"
+    discovery.add_device(new_name(), key, None, ["10.0.0.1:7"], timezone.now())
+    assert key not in hours.published()
+    discovery.Device.objects.filter(principal__key=key).update(windows=EVENINGS)
+    assert hours.published()[key] == windows.parse(EVENINGS)
+    discovery.Device.objects.filter(principal__key=key).delete()
 
 
 def test_what_somebody_runs_now_runs_at_any_hour(job: Callable[..., int]) -> None:
