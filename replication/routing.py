@@ -152,6 +152,8 @@ async def way_to(key: str, peer: str) -> AsyncIterator[Way]:
 
 async def _nearby(key: str, stack: contextlib.AsyncExitStack) -> Session | None:
     """Return a session with the hub where it was seen nearby, if it was and still is."""
+    if (await ways()).everything:  # Through Tor, that is.
+        return None
     for row in await sync_to_async(found.near)(key, timezone.now()):
         try:
             address = Address.parse(row.address)

@@ -67,8 +67,8 @@ async def dial(
     `in_order`.  `outcomes` takes which have answered, and which have not.  Raises AddressError
     where there is no address, UnreachableError, WrongKeyError, OurselvesError.
     """
-    chosen = list(dict.fromkeys(addresses))[:_AT_ONCE] if in_order else _chosen(addresses)
-    session = await _first(key, chosen, timeout, {} if outcomes is None else outcomes)
+    ranked = list(dict.fromkeys(addresses)) if in_order else kinds.nearest_first(addresses)
+    session = await _first(key, _few(ranked), timeout, {} if outcomes is None else outcomes)
     try:
         yield session
     finally:
@@ -94,10 +94,11 @@ async def _first(
         await _abandon(tries)
 
 
-def _chosen(addresses: Sequence[Address]) -> list[Address]:
-    """Return what is tried: of too many, what is near, and what is reached from everywhere."""
-    ranked = kinds.nearest_first(addresses)
-    return [*ranked[: _AT_ONCE - 1], *ranked[_AT_ONCE - 1 :][-1:]]
+def _few(ranked: Sequence[Address]) -> list[Address]:
+    """Return what is tried: of too many, the first, and what is reached from everywhere."""
+    first, rest = ranked[: _AT_ONCE - 1], ranked[_AT_ONCE - 1 :]
+    onions = [one for one in rest if one.kind == kinds.TOR]
+    return [*first, *(onions or rest)[:1]]
 
 
 async def _winner(tries: Sequence[asyncio.Task[Session]]) -> Session:

@@ -31,7 +31,8 @@ from discovery.store import TorState
 
 logger = logging.getLogger(__name__)
 
-_TURN_SECONDS = 0.5
+_TURN_SECONDS = 0.3
+_REST_SECONDS = 1.0
 _LOOK_SECONDS = 3.0
 _START_SECONDS = 30.0
 _STUCK_SECONDS = 300.0
@@ -201,7 +202,7 @@ class Keeper:
         self._peers, self._looked_at = frozenset(), -1e9
 
     def _take_events(self, control: Control, service: Service) -> None:
-        event = control.next_event(_TURN_SECONDS)
+        event = control.next_event(_REST_SECONDS)
         while event is not None:
             service.happened(event, time.monotonic())
             event = control.next_event(0.0)

@@ -7,6 +7,7 @@ control and SOCKS are sockets in that folder.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -46,6 +47,7 @@ def torrc(*, everything: bool, for_applications: bool, sockets: Path) -> Torrc:
     )
 
 
+@functools.cache
 def _more() -> Sequence[str]:
     if not settings.HUB_TOR_LINES:
         return ()

@@ -26,6 +26,7 @@ BOOTSTRAP = "GETINFO status/bootstrap-phase"
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onion, "pause", lambda failures: 0.01)
     monkeypatch.setattr(keeper, "_TURN_SECONDS", 0.01)
+    monkeypatch.setattr(keeper, "_REST_SECONDS", 0.01)
     monkeypatch.setattr(keeper, "_LOOK_SECONDS", 0.0)
     monkeypatch.setattr(service, "SETTLED_SECONDS", 0.0)
 
