@@ -18,7 +18,7 @@ from discovery import store as discovery_store
 from discovery.core import card as cards
 from discovery.models import Contact
 from discovery.signals import principal_paired
-from replication import books
+from replication import books, manager
 from replication.books import addressbook
 
 KEY, OTHER = "A" * 43, "B" * 42 + "A"
@@ -272,12 +272,13 @@ async def test_another_device_is_known_by_where_it_can_be_reached(book: Any, hub
         "key": f"sha256:{KEY}",
         "client": None,
         "addresses": ["192.168.1.20:6984"],
+        "windows": "18:00-20:00",
     }
     await _put(book, f"device:sha256:{KEY}", entry)
     (found,) = [
         one for one in await _sync(discovery_store.other_devices) if one.principal.key == KEY
     ]
-    assert found.addresses == entry["addresses"]
+    assert (found.addresses, found.windows) == (entry["addresses"], entry["windows"])
 
 
 async def test_what_others_say_of_this_hub_is_not_taken_over(book: Any, hub_keys: Own) -> None:
@@ -302,6 +303,21 @@ async def test_the_card_stands_in_me_as_it_was_signed(book: Any) -> None:
     await _sync(discovery_store.set_me, "Ann B.")
     await books.keep_once(OWN)
     assert (await book.get("/me/card")).json()["_rev"].startswith("2-")
+
+
+async def test_the_card_and_the_address_book_tell_when_this_hub_can_be_reached(
+    book: Any, hub_keys: Own
+) -> None:
+    await _sync(discovery_store.set_me, "Ann", ["192.168.1.7:6984"])
+    await _sync(manager.be_reached, "18:00-20:00")
+    try:
+        await books.keep_once(hub_keys)
+        card = (await book.get("/me/card")).json()
+        assert card["hubs"][0]["windows"] == "18:00-20:00"
+        path = f"/{ADDRESSBOOK}/device:sha256:{hub_keys.device_key}"
+        assert (await book.get(path)).json()["windows"] == "18:00-20:00"
+    finally:
+        await _sync(manager.be_reached, "")
 
 
 async def test_a_new_friend_is_in_the_group_of_friends(book: Any) -> None:
