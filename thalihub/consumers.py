@@ -51,17 +51,27 @@ class LiveCode(LivePart):
 
     template = "people/live/code.html"
     _offer: pairing.Offer | None = None
+    _addresses: Sequence[str] = ()
 
     async def context(self) -> dict[str, Any]:
-        """Make the code at first, and look for somebody who has used it."""
+        """Make the code, and look for somebody who has used it."""
         now = timezone.now()
-        if self._offer is None:
+        if self._offer is not None:
+            row = await in_database(_answer_to)(self._offer.id)
+            if row is not None:
+                return {"row": row, **await in_database(meeting.told)(row)}
+        offer = await self._current(now)
+        is_late = now >= offer.expires
+        return {"row": None, "qr": None if is_late else meeting.drawn(offer.url)}
+
+    async def _current(self, now: datetime.datetime) -> pairing.Offer:
+        """Return the code that leads to where we are now."""
+        addresses = await _addresses()
+        if self._offer is None or addresses != self._addresses:
+            await self.left()
+            self._addresses = addresses
             self._offer = await pairing.offer(now, purpose=self._purpose())
-        row = await in_database(_answer_to)(self._offer.id)
-        if row is not None:
-            return {"row": row, **await in_database(meeting.told)(row)}
-        is_late = now >= self._offer.expires
-        return {"row": None, "qr": None if is_late else meeting.drawn(self._offer.url)}
+        return self._offer
 
     def _purpose(self) -> str:
         query = parse_qs(self.scope["query_string"].decode("latin-1"))

@@ -50,10 +50,18 @@ def announce(folder: Path, facts: Mapping[str, Any]) -> None:
     draft.replace(folder / "hub.json")
 
 
+def facts_of(folder: Path) -> dict[str, Any]:
+    """Return what `hub.json` says: nothing while no hub serves."""
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        facts: dict[str, Any] = json.loads((folder / "hub.json").read_text())
+        return facts
+    return {}
+
+
 def rouse(folder: Path) -> None:
     """Let the supervisor of a hub that runs here start what may rest (`Child.may_rest`)."""
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError, KeyError, ValueError):
-        facts = json.loads((folder / "hub.json").read_text())
+    facts = facts_of(folder)
+    with contextlib.suppress(ProcessLookupError, KeyError):
         os.kill(facts["pid"], signal.SIGUSR1)
 
 

@@ -23,10 +23,15 @@ def main() -> None:
 
 async def _keep() -> None:
     from replication import books, sensing, waiting
+    from thalihub import whereabouts
     from thalihub.calling import own_names
 
     running = asyncio.gather(
-        books.keep(own_names), books.ask_friends(), waiting.keep(), sensing.keep()
+        books.keep(own_names),
+        books.ask_friends(),
+        waiting.keep(),
+        sensing.keep(),
+        whereabouts.keep(),
     )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django.conf import settings
@@ -16,8 +15,5 @@ from thalihub import datafolder
 @receiver(identity_adopted)
 def note_identity(key: str, **_: Any) -> None:
     """Say in hub.json, if the hub runs, whose it is from now on."""
-    try:
-        facts = json.loads((settings.HUB_DATA / "hub.json").read_text())
-    except FileNotFoundError:
-        return
-    datafolder.announce(settings.HUB_DATA, {**facts, "key": PREFIX + key})
+    if facts := datafolder.facts_of(settings.HUB_DATA):
+        datafolder.announce(settings.HUB_DATA, {**facts, "key": PREFIX + key})

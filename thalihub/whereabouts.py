@@ -2,22 +2,33 @@
 
 `HUB_ADDRESSES` says where, else the addresses of this machine in its networks do.  An address of
 this machine alone is named only where the hub listens nowhere else.
+
+A laptop is carried to another network while its hub runs, so the networks are looked at again and
+again.  What holds for two looks is noted; while there is no network, what was known stays.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import psutil
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth.models import User
 
+from acl.core.policy import ADDRESSBOOK
+from couchapi import wakeups
 from discovery import store as discovery
 from discovery.core.addresses import Address
-from thalihub import store
+from thalihub import datafolder, store
 
+logger = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 5.0
 _EVERYWHERE = {"0.0.0.0", "::"}
 # Networks of containers and virtual machines, which nobody outside reaches.
 _INSIDE = ("docker", "br-", "veth", "virbr", "podman", "cni", "lxc")
@@ -29,6 +40,42 @@ def renew(port: int | None = None) -> None:
     person = owner.first_name if owner else ""
     addresses = None if port is None else own_addresses(settings.HUB_HOST, port)
     discovery.set_me(name=person or None, addresses=addresses, hub=store.hub().name or None)
+
+
+async def keep() -> None:
+    """Note our addresses whenever they have become others, until cancelled."""
+    seen: Sequence[str] = ()
+    while True:
+        try:
+            seen = await looked(seen)
+        except Exception:  # The outermost line of what runs beside other work.
+            logger.exception("The networks could not be looked at; trying again.")
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def looked(before: Sequence[str]) -> Sequence[str]:
+    """Return our addresses of now; note them if they are those of the look before, too."""
+    port = datafolder.facts_of(settings.HUB_DATA).get("api_port")
+    if port is None or not _is_anywhere():
+        return before
+    now = own_addresses(settings.HUB_HOST, port)
+    if now == before and await sync_to_async(_note)(now):
+        # The card and the address book say so at once.
+        wakeups.announce(ADDRESSBOOK)
+    return now
+
+
+def _is_anywhere() -> bool:
+    """Tell whether there is a network, or none is needed to know where we are."""
+    is_told = settings.HUB_ADDRESSES or settings.HUB_HOST not in _EVERYWHERE
+    return bool(is_told or any(_of_networks(settings.HUB_HOST == "::")))
+
+
+def _note(addresses: Sequence[str]) -> bool:
+    if discovery.me().addresses == addresses:
+        return False
+    discovery.set_me(addresses=addresses)
+    return True
 
 
 def own_addresses(host: str, port: int) -> list[str]:

@@ -30,3 +30,10 @@ def test_withdrawing_twice_is_no_error(tmp_path):
     datafolder.withdraw(tmp_path)
     datafolder.withdraw(tmp_path)
     assert not (tmp_path / "hub.json").exists()
+
+
+@pytest.mark.parametrize("text", [None, "torn {", "[1"])
+def test_a_hub_that_does_not_serve_says_nothing(tmp_path, text):
+    if text is not None:
+        (tmp_path / "hub.json").write_text(text)
+    assert datafolder.facts_of(tmp_path) == {}

@@ -116,6 +116,19 @@ async def test_a_code_is_withdrawn_with_its_page(cookie, hub_name):
     assert offer.pk not in [one.pk for one in await sync_to_async(store.list_offers)(now)]
 
 
+async def test_a_code_leads_to_where_the_hub_is_now(cookie, hub_name):
+    before = await sync_to_async(store.own_addresses)()
+    page = socket("/meet/show/", cookie)
+    await page.connect()
+    first = await page.receive_from(10)
+    await sync_to_async(store.set_me)(addresses=["10.1.1.8:6984"])
+    assert "<svg" in (second := await page.receive_from(10))
+    assert first != second
+    assert len(await sync_to_async(store.list_offers)(timezone.now())) == 1
+    await page.disconnect()
+    await sync_to_async(store.set_me)(addresses=before)
+
+
 @pytest.fixture
 def hub_name():
     """The name that a code has in it."""
