@@ -49,7 +49,7 @@ bench: .venv/test clients/node_modules/.installed ## measure CPU per request aga
 	@$(BIN)/python -m bench.run $(ARGS)
 
 messages: .venv/test ## bring the pages' texts in other languages up to date
-	@$(BIN)/python -m thalihub.tests.catalogue
+	@.ci/with-data $(BIN)/python -m thalihub.tests.catalogue
 
 pictures: .venv/test programs ## take the documents' pictures of the pages anew
 	@$(BIN)/python -m thalihub.tests.pictures

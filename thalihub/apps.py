@@ -20,4 +20,6 @@ class ThalihubConfig(AppConfig):
 
     def ready(self) -> None:
         """Register checks and receivers, and the Celery application that tasks are sent by."""
-        from thalihub import celery, checks, receivers  # noqa: F401
+        from thalihub import celery, checks, labels, receivers  # noqa: F401
+
+        labels.translate()

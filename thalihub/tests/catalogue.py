@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import django
 from babel.messages import mofile, pofile
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract
+from django.apps import apps
+from django.utils import translation
 from django.utils.translation.template import templatize
 
-from thalihub import sentences
+from thalihub import labels, sentences
 from thalihub.tests import refusals
 from thalihub.tests.hubprocess import SOURCE
 
@@ -44,9 +48,18 @@ def extracted() -> Catalog:
             where = [(str(path.relative_to(SOURCE)), line)]
             flags = ["python-format"] if "%(" in str(message) or "%d" in str(message) else []
             catalogue.add(message, locations=where, context=context, flags=flags)
-    for form in refusals.forms():
-        catalogue.add(form)
+    for text in (*refusals.forms(), *_names()):
+        catalogue.add(text)
     return catalogue
+
+
+def _names() -> Iterator[str]:
+    """Give the names of tables and columns, in English and without those that are empty."""
+    if not apps.ready:
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "thalihub.settings")
+        django.setup()
+    with translation.override("en"):
+        yield from filter(None, list(labels.texts()))
 
 
 def _sources() -> Iterator[Path]:
