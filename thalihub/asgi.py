@@ -15,7 +15,7 @@ from thalihub.ownersonly import OwnersOnly
 _django = get_asgi_application()
 
 # They read tables, so after Django is set up.
-from thalihub import backuppages, consumers  # noqa: E402
+from thalihub import backuppages, consumers, statuspage  # noqa: E402
 
 
 class SameOrigin(OriginValidator):
@@ -45,6 +45,7 @@ _websockets = URLRouter(
         path("nearby/", consumers.LiveHubsNearby.as_asgi()),
         path("sync/", consumers.LiveSync.as_asgi()),
         path("storage/", consumers.LiveStorage.as_asgi()),
+        path("status/", statuspage.LiveStatus.as_asgi()),
         path("backups/", backuppages.LiveBackups.as_asgi()),
         path("tor/", consumers.LiveTor.as_asgi()),
         re_path(r"", WebsocketDenier.as_asgi()),

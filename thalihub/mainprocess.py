@@ -10,13 +10,14 @@ import functools
 import gc
 import sys
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from thalihub import (
+    alive,
     datafolder,
     keeperprocess,
     nearbyprocess,
@@ -75,9 +76,22 @@ def run(plan: Plan) -> None:
     serving = functools.partial(_serving, plan)
     private = (plan.lock, plan.api, plan.pages, plan.onion)
     try:
-        Supervisor(_children(plan), serving, private).run()
+        alive.begin(plan.data_folder)
+        children = [_known(child, plan.data_folder) for child in _children(plan)]
+        Supervisor(children, serving, private).run()
     finally:
         datafolder.withdraw(plan.data_folder)
+        alive.end(plan.data_folder)
+
+
+def _known(child: Child, folder: Path) -> Child:
+    """Let a child be known as alive for as long as it is."""
+    return replace(child, run=functools.partial(_alive, folder, child.name, child.run))
+
+
+def _alive(folder: Path, name: str, run: Callable[..., None], *arguments: int) -> None:
+    alive.hold(folder, name)
+    run(*arguments)
 
 
 def _become_light() -> None:

@@ -74,3 +74,12 @@ class BackupRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.file}: {self.state}"
+
+
+class Heartbeat(models.Model):
+    """One row: when the schedule last began something."""
+
+    seen_at = models.BigIntegerField(help_text="Unix seconds.")
+
+    def __str__(self) -> str:
+        return str(self.seen_at)

@@ -38,6 +38,7 @@ def _is_here(path: str, url: str, also: Sequence[str]) -> bool:
 
 _PLACES = (
     (_("Overview"), "admin:index", ()),
+    (_("Status"), "hub-status", ()),
     (_("People"), "people", ("/meet/",)),
     (_("Devices"), "devices", ()),
     (_("Sharing"), "sharing", ()),

@@ -9,6 +9,7 @@ import datetime
 import hashlib
 from typing import NamedTuple
 
+from axes.models import AccessAttempt
 from django.contrib.auth.models import User
 from django.db import connections, transaction
 from django.utils.crypto import constant_time_compare
@@ -16,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from acl import sql
 from acl.core.errors import RefusedError
-from thalihub.models import Hub, SetupLink
+from thalihub.models import Heartbeat, Hub, SetupLink
 
 MINUTES = 30
 _ONLY = 1
@@ -83,6 +84,24 @@ def claim(token: str, claim: Claim, now: datetime.datetime) -> User:
     return User.objects.create_superuser(
         claim.username, password=claim.password, first_name=claim.person
     )
+
+
+def beat(now: int) -> None:
+    """Note that the schedule works; `now` in Unix seconds."""
+    Heartbeat.objects.update_or_create(pk=_ONLY, defaults={"seen_at": now})
+
+
+def last_beat() -> int | None:
+    """Return when the schedule last began something, in Unix seconds."""
+    row = Heartbeat.objects.filter(pk=_ONLY).first()
+    return row and row.seen_at
+
+
+def wrong_logins(now: float) -> int:
+    """Return how many wrong passwords were tried at the pages within a day."""
+    day_ago = datetime.datetime.fromtimestamp(now, datetime.UTC) - datetime.timedelta(days=1)
+    recent = AccessAttempt.objects.filter(attempt_time__gte=day_ago)
+    return sum(recent.values_list("failures_since_start", flat=True))
 
 
 def close_connections() -> None:

@@ -6,10 +6,13 @@ import time
 
 from celery import shared_task
 
+from thalihub import store
 from thalihub.backups import schedule
 
 
 @shared_task(ignore_result=True)
 def look_after_backups() -> None:
     """Make the backup that is due, and try the one whose trial is due."""
-    schedule.look(int(time.time()))
+    now = int(time.time())
+    store.beat(now)
+    schedule.look(now)

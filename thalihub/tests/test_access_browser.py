@@ -44,6 +44,7 @@ PAGES = (
     "/sync/",
     "/storage/",
     "/backups/",
+    "/status/",
     "/conflicts/",
     "/conflicts/document/?database=letters&document=hello",
     "/nearby/",

@@ -1,0 +1,97 @@
+"""What must not be lost: the identity, the database, the disk, the clock, backups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.conf import settings
+from django.template.defaultfilters import filesizeformat
+from django.utils.translation import gettext as _
+
+from acl import identity, sql
+from couchapi.core import room
+from couchapi.store import space
+from thalihub import store
+from thalihub.backups.store import runs
+from thalihub.doctor import Finding, Light, concern
+
+_NEAR = 2
+"""Amber below so many times what stays free."""
+_DAY = 86_400
+_RELEASED = 1_767_225_600
+"""A clock that shows an earlier time (2026-01-01) is wrong."""
+_AHEAD_SECONDS = 300
+
+
+@concern("identity")
+def identity_is_safe(now: float) -> Sequence[Finding]:
+    """Look whether the identity key is here and was saved elsewhere."""
+    label = _("Identity")
+    identity.load(settings.HUB_DATA)  # Raises where a key was lost.
+    if not identity.has_identity_key(settings.HUB_DATA):
+        return [Finding("identity", label, Light.GREEN, _("It is on another device of yours."))]
+    if store.hub().recovery_saved_at is None:
+        said = _("There is no copy of your identity. If this machine breaks, it is lost.")
+        to_do = _("Save a recovery file")
+        return [Finding("identity", label, Light.AMBER, said, to_do, "setup-recovery")]
+    return [Finding("identity", label, Light.GREEN, _("A copy was saved."))]
+
+
+@concern("database")
+def database(now: float) -> Sequence[Finding]:
+    """Look whether the database answers."""
+    kind = sql.read_sync(lambda connection: (connection.one("SELECT 1"), connection.vendor)[1])
+    name = {"sqlite": "SQLite"}.get(kind, "PostgreSQL")
+    said = _("%(name)s answers.") % {"name": name}
+    return [Finding("database", _("Database"), Light.GREEN, said)]
+
+
+@concern("disk")
+def disk(now: float) -> Sequence[Finding]:
+    """Look how much is free."""
+    label, found, limits = _("Disk"), space.look(), space.limits()
+    free = found.free + found.reusable
+    said = _("%(free)s are free.") % {"free": filesizeformat(free)}
+    if room.is_short(found, limits):
+        said = _("The disk is full: nothing more is written. Reading and deleting go on.")
+        return [Finding("disk", label, Light.RED, said, _("Make room"), "storage")]
+    if free < _NEAR * room.kept_free(found, limits):
+        return [Finding("disk", label, Light.AMBER, said, _("Make room"), "storage")]
+    return [Finding("disk", label, Light.GREEN, said)]
+
+
+@concern("clock")
+def clock(now: float) -> Sequence[Finding]:
+    """Look whether the clock can be right: edits carry its time."""
+    label, beat = _("Clock"), store.last_beat()
+    to_do = _("Set the clock, and let it be kept right: timedatectl set-ntp true")
+    if now < _RELEASED:
+        return [Finding("clock", label, Light.RED, _("It shows a time long past."), to_do)]
+    if beat is not None and beat > now + _AHEAD_SECONDS:
+        return [Finding("clock", label, Light.RED, _("It was set back."), to_do)]
+    return [Finding("clock", label, Light.GREEN, _("It goes forward."))]
+
+
+@concern("backup")
+def backup(now: float) -> Sequence[Finding]:
+    """Look when the last backup was made, and whether it can be restored."""
+    plan, made, tried = runs.plan(), runs.last(is_test=False), runs.last(is_test=True)
+    label = _("Backup")
+    chains = runs.chains()
+    if made is not None and made.state == runs.State.FAILED:
+        said = _("The last one did not work.")
+        return [Finding("backup", label, Light.RED, said, _("Look why"), "backups")]
+    if not chains:
+        said = _("There is no backup yet.")
+        return [Finding("backup", label, Light.AMBER, said, _("Make one"), "backups")]
+    if tried is not None and tried.state == runs.State.FAILED:
+        said = _("The newest one could not be restored.")
+        return [Finding("backup", label, Light.RED, said, _("Look why"), "backups")]
+    age = now - chains[0][-1].started_at
+    if age > max(2 * plan.every, 7 * _DAY):
+        said = _("The last one is %(n)s days old.") % {"n": int(age) // _DAY}
+        return [Finding("backup", label, Light.AMBER, said, _("Make one"), "backups")]
+    if tried is None:
+        said = _("It was made, but no restore was tried yet.")
+        return [Finding("backup", label, Light.AMBER, said, _("Try it"), "backups")]
+    return [Finding("backup", label, Light.GREEN, _("It is new, and can be restored."))]

@@ -1,0 +1,44 @@
+"""`manage.py doctor`: how the hub is, and what to do."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from acl import store
+from acl.management.base import table
+from thalihub import doctor
+from thalihub.doctor import Finding
+
+
+class Command(BaseCommand):
+    """Look at everything."""
+
+    help = (
+        "Say how the hub is, one line for each concern, with what to do next. The exit code is 0 "
+        "when all is well, 1 when something needs a hand soon, 2 when something does not work."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Take --json."""
+        parser.add_argument("--json", action="store_true", help="print it as JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Print the findings."""
+        if not store.is_set_up():
+            raise CommandError("There is no hub here yet. Start it: manage.py hub", returncode=2)
+        findings = doctor.examine()
+        said = {"light": doctor.worst(findings), "concerns": [one._asdict() for one in findings]}
+        self.stdout.write(json.dumps(said, indent=2) if options["json"] else _told(findings))
+        if code := doctor.exit_code(findings):
+            sys.exit(code)
+
+
+def _told(findings: Sequence[Finding]) -> str:
+    return table([(one.light, one.label, f"{one.said} {one.to_do}".strip()) for one in findings])
