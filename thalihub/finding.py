@@ -37,7 +37,9 @@ from thalihub.announcing import Doors, DoorServer
 logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
-_TURN_SECONDS = 5.0
+_TURN_SECONDS = 60.0
+_SECOND_LOOK_SECONDS = 4.0
+"""After a change: by then it shows whether what was begun finds its way by itself."""
 _TOGETHER_SECONDS = 0.2
 _END_SECONDS = 3.0
 _AFTER_FAILURE_SECONDS = 10.0
@@ -74,7 +76,7 @@ class Finding:
         self._watch = Watch()
         self._networks: Sequence[Network] = ()
         self._before: object = None
-        self._turned_at = 0.0
+        self._turn_at = 0.0
         self._said: object = None
 
     async def live(self) -> None:
@@ -102,8 +104,9 @@ class Finding:
         if changed:
             self._before = world, place
             await self._move(world, place)
-        if changed or woken or time.monotonic() - self._turned_at > _TURN_SECONDS:
-            self._turned_at = time.monotonic()
+        now = time.monotonic()
+        if changed or woken or now >= self._turn_at:
+            self._turn_at = now + (_SECOND_LOOK_SECONDS if changed or woken else _TURN_SECONDS)
             await self._nearby.turn(armed=world.armed, place=(place, world.bluetooth, world.duty))
             await sync_to_async(store.forget_nameless)(timezone.now() - _NAMELESS)
         await self._say()
