@@ -10,6 +10,13 @@ class HubAdminConfig(admin_apps.AdminConfig):
     default = False
     default_site = "thalihub.site.HubSite"
 
+    def ready(self) -> None:
+        """Look for the apps' pages, whose forms take the names of the models as they then are."""
+        from thalihub import labels
+
+        labels.translate()
+        super().ready()
+
 
 class ThalihubConfig(AppConfig):
     """The whole."""
@@ -20,6 +27,4 @@ class ThalihubConfig(AppConfig):
 
     def ready(self) -> None:
         """Register checks and receivers, and the Celery application that tasks are sent by."""
-        from thalihub import celery, checks, labels, receivers  # noqa: F401
-
-        labels.translate()
+        from thalihub import celery, checks, receivers  # noqa: F401
