@@ -1,10 +1,13 @@
-"""Two hubs on one machine: how fast a database goes over, and how soon a change arrives."""
+"""Two hubs on one machine: how fast a database goes over, how soon a change arrives, and what
+jobs cost that have nothing to do.
+"""
 
 from __future__ import annotations
 
 import json
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -16,18 +19,42 @@ from thalihub.tests.hubprocess import HubProcess, eventually
 PER_SECOND = 6000
 ARRIVES_MS = 500
 
+IDLE_JOBS = 500
+IDLE_MB = 150
+IDLE_PERCENT = 3
+
 _TRIES = 50
+_SECONDS_EACH = 0.06
+_ADD = """
+import time
+from replication import manager
+from replication.core.job import Direction, Mode, Wish
+for number in range({count}):
+    wish = Wish(f"idle{{number}}", {url!r}, Direction.PULL, Mode.CONTINUOUS)
+    manager.add(wish, time.time())
+"""
 
 
-def measure(hub: HubProcess, folder: Path, count: int) -> tuple[Cost, list[float]]:
-    """Return the cost of a pull of `count` documents by a second hub, and delays in ms.
+class Idle(NamedTuple):
+    """What jobs cost that wait for changes."""
+
+    jobs: int
+    megabytes: float
+    """More than without them."""
+    percent: float
+    """Of a core."""
+
+
+def measure(hub: HubProcess, folder: Path, count: int) -> tuple[Cost, list[float], Idle]:
+    """Return the cost of a pull of `count` documents by a second hub, delays in ms, idle jobs.
 
     The CPU is that of all processes of both hubs.
     """
     with HubProcess(folder / "second", HUB_LOG_LEVEL="WARNING") as second:
         hub.manage("principal", "add", "second", "--key", second.status["key"])
         second.manage("principal", "add", "first", "--key", hub.status["key"])
-        return _whole(hub, second, count), _delays(hub, second)
+        whole, delays = _whole(hub, second, count), _delays(hub, second)
+        return whole, delays, _idle(hub, second, min(IDLE_JOBS, 1 + count // 40))
 
 
 def _whole(hub: HubProcess, second: HubProcess, count: int) -> Cost:
@@ -70,7 +97,27 @@ def _delays(hub: HubProcess, second: HubProcess) -> list[float]:
     return sorted(found)
 
 
+def _idle(hub: HubProcess, second: HubProcess, count: int) -> Idle:
+    meter = Meter([one for name in ("web 1", "worker", "keeper") for one in second.processes(name)])
+    before = meter.memory()
+    second.manage("shell", "-v", "0", "-c", _ADD.format(count=count, url=_url(hub, "fresh")))
+    with second.client(second.owner) as owner:
+
+        def waiting() -> int:
+            told = owner.get("/_scheduler/jobs").json()["jobs"]
+            return sum(one["pid"] is None and one["info"]["docs_written"] > 0 for one in told)
+
+        eventually(lambda: waiting() >= count, what="all have run once", seconds=600, pause=1)
+    cpu, start = meter.cpu(), time.perf_counter()
+    time.sleep(count * _SECONDS_EACH)
+    percent = 100 * (meter.cpu() - cpu) / (time.perf_counter() - start)
+    return Idle(count, (meter.memory() - before) / 1e6, percent)
+
+
+def _url(hub: HubProcess, db_name: str) -> str:
+    return f"httpkey://127.0.0.1:{hub.status['api_port']}/{hub.status['device_key']}/{db_name}"
+
+
 def _add(second: HubProcess, hub: HubProcess, db_name: str, often: str) -> int:
-    url = f"httpkey://127.0.0.1:{hub.status['api_port']}/{hub.status['device_key']}/{db_name}"
-    words = ("job", "add", db_name, url, "--pull", often, "--json")
+    words = ("job", "add", db_name, _url(hub, db_name), "--pull", often, "--json")
     return int(json.loads(second.manage(*words))["id"])
