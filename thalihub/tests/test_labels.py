@@ -24,9 +24,9 @@ def browser(api):
 
 def test_tables_columns_and_choices_are_named(browser):
     shown = browser.get(reverse("admin:acl_principal_add"), secure=True).content.decode()
-    for words in ("Freund", "darf Datenbanken anlegen", "Ihr Name dafür."):
+    for words in ("Freund", "Darf Datenbanken anlegen", "Ihr Name dafür."):
         assert words in shown
-    assert "may create databases" not in shown
+    assert "ay create databases" not in shown
 
 
 def test_names_follow_the_language_and_not_the_first_that_asked():
