@@ -16,6 +16,8 @@ from thalihub.tests.twohubs import Person, person
 pytestmark = [pytest.mark.slow, pytest.mark.requires_browser, pytest.mark.long]
 
 MOST_CLICKS = 12
+WITHIN = 180
+"""Seconds from two empty folders to a shared database on the second hub: longer is a failure."""
 SEE = "from django.utils import timezone; from discovery import store; store.see"
 
 
@@ -86,6 +88,7 @@ def digits(one: Person) -> str:
     return one.page.locator(".hub-digits").first.inner_text()
 
 
+@pytest.mark.timeout(WITHIN)  # It counts from before the hubs start on empty folders.
 def test_one_shows_a_code_and_the_other_scans_it(
     pair: tuple[Person, Person], tmp_path: Path
 ) -> None:
