@@ -28,6 +28,7 @@ def test_an_idle_bucket_does_not_gather_more_than_a_moment() -> None:
     assert bandwidth.filled(bucket, 10_000.0).level == 1000 * LONGEST_BURST
 
 
+@pytest.mark.slow
 @given(rates, sizes, st.lists(st.floats(0, 5), min_size=50, max_size=50))
 def test_nobody_sends_more_than_the_limit_in_the_long_run(
     rate: float, pieces: list[int], pauses: list[float]
