@@ -69,6 +69,7 @@ class Command(BaseCommand):
 def _prepare() -> identity.Identity:
     for name in ("static", "queue/messages", "queue/control", "queue/taken"):
         (settings.HUB_DATA / name).mkdir(parents=True, exist_ok=True)
+    store.check_tables()
     call_command("migrate", verbosity=0, interactive=False)
     return identity.ensure(settings.HUB_DATA, timezone.now())
 
