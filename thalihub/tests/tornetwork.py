@@ -66,7 +66,7 @@ class TorNetwork:
             self._start()
             for node in self.nodes:
                 if node.is_authority:
-                    eventually(lambda node=node: self._knows_all(node), what=f"{node.name} is set")
+                    self._wait_for(node)
         except BaseException:
             self._stop()
             raise
@@ -131,6 +131,11 @@ class TorNetwork:
             torrc.write_text("\n".join([*self.lines, *_node_lines(node, offset)]) + "\n")
             command = [_tor(), "--quiet", "--defaults-torrc", "/dev/null", "-f", str(torrc)]
             node.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+
+    def _wait_for(self, authority: Node) -> None:
+        # On a busy machine a vote may come too early for somebody; the next is 20 s later.
+        what = f"{authority.name} knows all"
+        eventually(lambda: self._knows_all(authority), what=what, seconds=150, pause=0.1)
 
     def _knows_all(self, authority: Node) -> bool:
         """Tell whether an authority serves a consensus of all, and all descriptors in it."""
