@@ -7,21 +7,56 @@ still be one that the owner's identity has signed.
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from acl import store
 from acl.core.errors import HubError
 from acl.core.keys import parse_any
-from acl.models import AllowedOrigin, Grant, Group, Membership, Principal
+from acl.models import AllowedOrigin, ApplicationToken, Grant, Group, Membership, Principal
 
 _OWN = (Principal.Kind.OWNER, Principal.Kind.DEVICE)
+
+
+def when(seconds: float | None) -> str:
+    """Return a time in Unix seconds as people write it; an empty text for none."""
+    if seconds is None:
+        return ""
+    at = datetime.datetime.fromtimestamp(seconds, tz=datetime.UTC)
+    return date_format(timezone.localtime(at), "DATETIME_FORMAT")
+
+
+class ReadOnly(admin.ModelAdmin):
+    """Rows to look at: nothing can be added, changed or deleted."""
+
+    def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
+        """Say no."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Say no."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Say no."""
+        return False
+
+
+class Withdrawable(ReadOnly):
+    """Rows to look at, and to delete: what they allow is then over."""
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Leave it to the owner."""
+        return admin.ModelAdmin.has_delete_permission(self, request, obj)
 
 
 class PrincipalForm(forms.ModelForm):
@@ -147,6 +182,11 @@ class PrincipalAdmin(admin.ModelAdmin):
         own = obj is not None and obj.kind in _OWN
         return not own and super().has_delete_permission(request, obj)
 
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Let what hangs on somebody go with them, though it cannot be deleted alone."""
+        shown, counts, _missing, protected = super().get_deleted_objects(objs, request)
+        return shown, counts, set(), protected
+
     def get_actions(self, request: HttpRequest) -> Any:
         """Leave out deleting a selection, which would not ask about each."""
         actions = super().get_actions(request)
@@ -206,3 +246,30 @@ class AllowedOriginAdmin(admin.ModelAdmin):
     list_display = ["origin", "principal"]
     search_fields = ["origin", "principal__name"]
     autocomplete_fields = ["principal"]
+
+
+@admin.register(ApplicationToken)
+class ApplicationTokenAdmin(Withdrawable):
+    """The tokens of local applications; to delete one ends it.  Nobody has what it is made of."""
+
+    list_display = ["principal", "made", "ends", "used"]
+    list_filter = ["principal__revoked"]
+    list_select_related = ["principal", "principal__use"]
+    search_fields = ["principal__name", "principal__key"]
+    fields = ["principal", "made", "ends", "used"]
+
+    @admin.display(description=_("Made"), ordering="made_at")
+    def made(self, token: ApplicationToken) -> str:
+        """Tell since when it holds."""
+        return when(token.made_at)
+
+    @admin.display(description=_("Ends"), ordering="expires_at")
+    def ends(self, token: ApplicationToken) -> str:
+        """Tell until when it holds."""
+        return when(token.expires_at) or gettext("Never")
+
+    @admin.display(description=_("Last used"), ordering="principal__use__used_at")
+    def used(self, token: ApplicationToken) -> str:
+        """Tell when the application was here last, with a token or a key."""
+        use = getattr(token.principal, "use", None)
+        return when(use and use.used_at) or gettext("Not yet")

@@ -17,26 +17,12 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from acl.admin import ReadOnly
+from acl.models import Principal
 from couchapi import pages
-from couchapi.models import Database, Document, Revision
+from couchapi.models import Database, Document, Index, LocalDocument, Purge, Revision, Share
 
 _MOST_SHOWN = 200_000
-
-
-class ReadOnly(admin.ModelAdmin):
-    """Nothing can be added, changed or deleted here."""
-
-    def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
-        """Say no."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Say no."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Say no."""
-        return False
 
 
 @admin.register(Database)
@@ -146,3 +132,63 @@ class DocumentAdmin(ReadOnly):
             return gettext("%(n)s bytes, which is too much for this page.") % {"n": len(text)}
         shown = orjson.dumps(orjson.loads(text), option=orjson.OPT_INDENT_2).decode()
         return format_html("<pre>{}</pre>", shown)
+
+
+class OfDatabase(ReadOnly):
+    """Rows that belong to a database."""
+
+    list_select_related = ("database",)
+
+    @admin.display(description=_("Database"), ordering="database__name")
+    def database_name(self, row: Any) -> str:
+        """Name the database."""
+        name: str = row.database.name
+        return name
+
+
+@admin.register(Index)
+class IndexAdmin(OfDatabase):
+    """What is kept ready of views and for queries."""
+
+    list_display = ("signature", "database_name", "language", "seq", "size", "has_failed")
+    list_filter = ("language",)
+    search_fields = ("signature", "database__name")
+    fields = ("signature", "database_name", "language", "seq", "purge_seq", "size", "last_error")
+
+    @admin.display(description=_("Failed"), boolean=True)
+    def has_failed(self, index: Index) -> bool:
+        """Tell whether a document could not be taken in."""
+        return bool(index.last_error)
+
+
+@admin.register(LocalDocument)
+class LocalDocumentAdmin(OfDatabase):
+    """Documents that are not replicated: checkpoints, most of all."""
+
+    list_display = ("docid", "database_name", "owner", "rev")
+    search_fields = ("docid", "database__name", "owner")
+    fields = ("docid", "database_name", "owner", "rev")
+
+
+@admin.register(Purge)
+class PurgeAdmin(OfDatabase):
+    """What was purged."""
+
+    list_display = ("docid", "database_name", "seq")
+    search_fields = ("docid", "database__name")
+    fields = ("docid", "database_name", "seq", "revs")
+
+
+@admin.register(Share)
+class ShareAdmin(ReadOnly):
+    """What people and applications have put here; the page of storage sets their limits."""
+
+    list_display = ("name", "size", "quota")
+    search_fields = ("key",)
+    fields = ("name", "key", "size", "quota")
+
+    @admin.display(description=_("Who"))
+    def name(self, share: Share) -> str:
+        """Name the principal; somebody who is not known any more by the key."""
+        found = Principal.objects.filter(key=share.key).first()
+        return found.name if found else share.key

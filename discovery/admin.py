@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin
-from django.http import HttpRequest
 
-from discovery.models import Contact, Device, Introduction, PairingRow, Sighting
-
-
-class ReadOnly(admin.ModelAdmin):
-    """Nothing can be added or changed here."""
-
-    def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
-        """Say no."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Say no."""
-        return False
+from acl.admin import ReadOnly, Withdrawable
+from discovery.models import (
+    Contact,
+    Device,
+    Introduction,
+    NearbyHub,
+    Network,
+    OfferRow,
+    PairingRow,
+    Sighting,
+    TorEvent,
+)
 
 
 @admin.register(PairingRow)
 class PairingAdmin(ReadOnly):
-    """What was tried, and how it ended; the failed ones count for the locks."""
+    """What was tried, and how it ended: the failed ones count for the locks, for 30 days."""
 
     list_display = ["name", "way", "purpose", "outgoing", "state", "problem", "created_at"]
     list_filter = ["way", "state", "purpose"]
@@ -34,40 +30,28 @@ class PairingAdmin(ReadOnly):
         "by", "created_at", "deadline", "ended_at",
     ]  # fmt: skip
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Keep them: they are forgotten after 30 days."""
-        return False
-
 
 @admin.register(Contact)
 class ContactAdmin(ReadOnly):
-    """Friends, and how their keys became known."""
+    """Friends, and how their keys became known.  One is deleted whole, as a principal."""
 
     list_display = ["principal", "trust", "way", "introduced_by", "last_seen", "other_key"]
     list_filter = ["trust", "way"]
     list_select_related = ["principal"]
     search_fields = ["principal__name", "principal__key"]
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Let a friend be deleted whole, on the page of principals."""
-        return False
-
 
 @admin.register(Device)
 class DeviceAdmin(ReadOnly):
-    """The owner's other hubs."""
+    """The owner's other hubs.  A device is revoked, never forgotten."""
 
     list_display = ["principal", "paired_at", "last_seen"]
     list_select_related = ["principal"]
     search_fields = ["principal__name"]
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Keep them: a device is revoked, never forgotten."""
-        return False
-
 
 @admin.register(Introduction)
-class IntroductionAdmin(ReadOnly):
+class IntroductionAdmin(Withdrawable):
     """What contacts say of others."""
 
     list_display = ["name", "by", "group", "key", "messaging"]
@@ -76,9 +60,47 @@ class IntroductionAdmin(ReadOnly):
 
 
 @admin.register(Sighting)
-class SightingAdmin(ReadOnly):
+class SightingAdmin(Withdrawable):
     """Hubs nearby; to delete one that is ignored lets it be shown again."""
 
     list_display = ["name", "key", "seen_at", "ignored"]
     list_filter = ["ignored"]
     search_fields = ["name", "key"]
+
+
+@admin.register(OfferRow)
+class OfferAdmin(Withdrawable):
+    """Codes and invitations that somebody may answer; to delete one withdraws it."""
+
+    list_display = ["way", "purpose", "expires_at", "used", "bad_proofs"]
+    list_filter = ["way", "purpose", "used"]
+    fields = ["way", "purpose", "expires_at", "used", "bad_proofs"]
+
+
+@admin.register(NearbyHub)
+class NearbyHubAdmin(ReadOnly):
+    """Hubs of people we know that have proven to be near."""
+
+    list_display = ["key", "device", "way", "address", "seen_at", "expires_at"]
+    list_filter = ["way"]
+    search_fields = ["key", "device", "address"]
+    fields = ["key", "device", "way", "address", "seen_at", "expires_at"]
+
+
+@admin.register(Network)
+class NetworkAdmin(ReadOnly):
+    """Networks that this hub has been in."""
+
+    list_display = ["name", "home", "seen_at"]
+    list_filter = ["home"]
+    search_fields = ["name", "mark"]
+
+
+@admin.register(TorEvent)
+class TorEventAdmin(ReadOnly):
+    """What has happened to Tor."""
+
+    list_display = ["at", "what", "more"]
+    list_filter = ["what"]
+    search_fields = ["more"]
+    ordering = ["-pk"]

@@ -10,7 +10,7 @@ from typing import Any
 from django.db import models
 
 from replication.core import schedule
-from replication.core.job import Direction, Mode, Priority, State
+from replication.core.job import Direction, Mode, Priority, State, shown
 from replication.core.policy import Network, Power, Runs
 
 
@@ -51,7 +51,7 @@ class Job(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.db_name} {self.direction} {self.peer}"
+        return f"{self.db_name} {self.direction} {shown(self.peer)}"
 
 
 class Link(models.Model):
@@ -94,7 +94,7 @@ class Link(models.Model):
         indexes = [models.Index(fields=["key", "direction"], name="link_by_peer")]
 
     def __str__(self) -> str:
-        return f"{self.name} {self.direction}: {self.state}"
+        return f"{shown(self.name)} {self.direction}: {self.state}"
 
 
 class Policy(models.Model):

@@ -13,6 +13,18 @@ from django.apps import apps
 from django.contrib import admin
 from django.utils.translation import gettext_lazy
 
+_BETTER = {
+    "indexs": "indexes",
+    "offer row": "code or invitation",
+    "offer rows": "codes and invitations",
+    "db name": "database",
+    "docs read": "documents read",
+    "docs written": "documents written",
+    "doc write failures": "documents that could not be written",
+    "rep id": "replication id",
+}
+"""Where the name that Django makes of a model's or column's own is no good English."""
+
 _OURS = ("acl", "couchapi", "discovery", "replication", "thalihub")
 
 
@@ -20,16 +32,21 @@ def translate() -> None:
     """Make every name of our models a text of the catalogues."""
     for model in _models():
         options = model._meta
-        options.verbose_name = gettext_lazy(str(options.verbose_name))
-        options.verbose_name_plural = gettext_lazy(str(options.verbose_name_plural))
+        options.verbose_name = _named(options.verbose_name)
+        options.verbose_name_plural = _named(options.verbose_name_plural)
         for field in _fields(model):
-            field.verbose_name = gettext_lazy(str(field.verbose_name))
+            field.verbose_name = _named(field.verbose_name)
             if field.help_text:
                 field.help_text = gettext_lazy(str(field.help_text))
             if field.choices:
                 field.choices = [
                     (value, gettext_lazy(str(name))) for value, name in field.flatchoices
                 ]
+
+
+def _named(name: object) -> str:
+    text = str(name)
+    return gettext_lazy(_BETTER.get(text, text))
 
 
 def texts() -> Iterator[str]:

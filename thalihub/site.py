@@ -66,5 +66,7 @@ _NAMES = (
     gettext_noop("Devices"),
     gettext_noop("Introductions"),
     gettext_noop("Sightings"),
+    gettext_noop("Replication"),
+    gettext_noop("Hub"),
 )
 """What the apps below call their lists, for the catalogues."""
