@@ -191,6 +191,9 @@ def reconcile(
         known = Hours(held[place].opens_at, held[place].closes_at)
         if known != hours.get(place[0], ALWAYS):
             _set_hours(sql, job_id, place, hours.get(place[0], ALWAYS))
+    if held.keys() != wanted.keys():
+        # A job alone has nothing to run: now it has.
+        sql.after_commit(wakeups.announce, JOBS)
     return held.keys() != wanted.keys()
 
 
