@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +25,15 @@ _KNOWS = {
     "ONION_CLIENT_AUTH_ADD": "250 OK",
     "SIGNAL": "250 OK",
 }
+
+
+def eventually(condition: Callable[[], object], *, what: str) -> None:
+    """Wait until `condition` is true; raises TimeoutError that says `what`."""
+    until = time.monotonic() + 20
+    while not condition():
+        if time.monotonic() > until:
+            raise TimeoutError(f"Not within 20 s: {what}")
+        time.sleep(0.005)
 
 
 @dataclass

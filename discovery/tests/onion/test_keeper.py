@@ -14,8 +14,7 @@ from discovery import models, store
 from discovery.core import onion
 from discovery.onion import keeper, keys, service
 from discovery.onion.keeper import Keeper
-from discovery.tests.onion.faketor import FakeTor
-from thalihub.tests.hubprocess import eventually
+from discovery.tests.onion.faketor import FakeTor, eventually
 
 HALF = 'NOTICE BOOTSTRAP PROGRESS=50 TAG=x SUMMARY="Half way"'
 STUCK = 'WARN BOOTSTRAP PROGRESS=10 TAG=x SUMMARY="x" WARNING="No route to host" REASON=NOROUTE'
@@ -80,7 +79,7 @@ def events() -> list[str]:
 
 
 def becomes(wanted: str) -> None:
-    eventually(lambda: state() == wanted, what=f"{wanted}, not {state()}", seconds=10)
+    eventually(lambda: state() == wanted, what=f"{wanted}, not {state()}")
 
 
 def test_a_service_is_published_when_the_directories_have_it(
@@ -103,7 +102,7 @@ def test_half_a_bootstrap_is_shown_and_goes_on(
 ) -> None:
     fake.says[BOOTSTRAP] = f"250-status/bootstrap-phase={HALF}|250 OK"
     running()
-    eventually(lambda: (store.tor().percent, state()) == (50, "starting"), what="half", seconds=10)
+    eventually(lambda: (store.tor().percent, state()) == (50, "starting"), what="half")
     assert store.tor().said == "Half way"
     assert not fake.count("ADD_ONION")
     assert store.onion_addresses() == []
@@ -117,7 +116,7 @@ def test_a_bootstrap_that_stands_still_fails_with_tors_words(
     monkeypatch.setattr(keeper, "_STUCK_SECONDS", 0.02)
     fake.says[BOOTSTRAP] = f"250-status/bootstrap-phase={STUCK}|250 OK"
     running()
-    eventually(lambda: "failed" in events(), what="it is given up", seconds=10)
+    eventually(lambda: "failed" in events(), what="it is given up")
     assert store.tor_events()[0].more or store.tor().said == "No route to host"
     del fake.says[BOOTSTRAP]
     becomes("published")
@@ -129,7 +128,7 @@ def test_a_lost_connection_is_made_again_and_the_service_published_again(
     running()
     becomes("published")
     fake.drop()
-    eventually(lambda: fake.count("ADD_ONION") == 2, what="it is published again", seconds=10)
+    eventually(lambda: fake.count("ADD_ONION") == 2, what="it is published again")
     becomes("published")
     assert "failed" in events()
 
@@ -158,7 +157,7 @@ def test_every_error_of_tor_is_told_and_tried_again(
 ) -> None:
     fake.says[command] = answer
     running()
-    eventually(lambda: "failed" in events(), what="it has failed", seconds=10)
+    eventually(lambda: "failed" in events(), what="it has failed")
     assert fake.count(command) >= 1
     del fake.says[command]
     becomes("published")
@@ -176,7 +175,7 @@ def test_a_key_that_tor_does_not_take_hinders_nothing(
 def test_a_directory_that_refuses_is_noted(fake: FakeTor, running: Callable[[], Keeper]) -> None:
     fake.events = ["UPLOAD", "FAILED"]
     running()
-    eventually(lambda: "refused" in events(), what="it is noted", seconds=10)
+    eventually(lambda: "refused" in events(), what="it is noted")
     assert state() == "publishing"
 
 
@@ -186,7 +185,7 @@ def test_a_service_that_nobody_takes_is_begun_again(
     monkeypatch.setattr(service, "PATIENCE_SECONDS", 0.05)
     fake.events = []
     running()
-    eventually(lambda: fake.count("ADD_ONION") >= 2, what="it is begun again", seconds=10)
+    eventually(lambda: fake.count("ADD_ONION") >= 2, what="it is begun again")
     assert fake.count("DEL_ONION") >= 1
     fake.events = ["UPLOAD", "UPLOADED"]
     becomes("published")
@@ -212,7 +211,7 @@ def test_another_address_takes_the_place_of_the_one_before(
     becomes("published")
     before = keys.ensure(fake.folder).address
     after = keys.renew(fake.folder).address
-    eventually(lambda: fake.count("ADD_ONION") == 2, what="the new one is published", seconds=10)
+    eventually(lambda: fake.count("ADD_ONION") == 2, what="the new one is published")
     assert before != after
     assert f"DEL_ONION {before.removesuffix('.onion')}" in fake.heard
 
@@ -238,8 +237,8 @@ def test_what_tor_knows_is_forgotten_when_a_hub_is_not_where_it_was(
     becomes("published")
     before = fake.count("ONION_CLIENT_AUTH_ADD")
     store.note_stale()
-    eventually(lambda: "SIGNAL NEWNYM" in fake.heard, what="it forgets", seconds=10)
-    eventually(lambda: fake.count("ONION_CLIENT_AUTH_ADD") > before, what="keys again", seconds=10)
+    eventually(lambda: "SIGNAL NEWNYM" in fake.heard, what="it forgets")
+    eventually(lambda: fake.count("ONION_CLIENT_AUTH_ADD") > before, what="keys again")
 
 
 def test_switched_off_it_ends(fake: FakeTor, running: Callable[[], Keeper]) -> None:
