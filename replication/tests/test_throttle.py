@@ -14,6 +14,7 @@ from acl import sql
 from replication.core.job import Direction, Wish
 from replication.store import jobs, links, policy
 from replication.store.links import Meant
+from replication.tests.workbench import Bench
 from replication.throttle import Meter, Meters
 
 MB = 1_000_000
@@ -128,3 +129,23 @@ async def test_runs_of_all_processes_share_what_there_is(running: Callable[..., 
     await held[1].passes(40_000)
     # What the modest one leaves is for the two others: 40,000 bytes a second each.
     assert clock.now == pytest.approx(2 - 0.25)
+
+
+async def test_a_run_gets_its_jobs_limit_and_notes_what_it_moved(
+    bench: Bench, owner: Any, pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowed, allow = list[float](), Meter.allow
+
+    def noted(meter: Meter, rate: float) -> None:
+        allowed.append(rate)
+        allow(meter, rate)
+
+    monkeypatch.setattr(Meter, "allow", noted)
+    here, there = pair
+    await owner.put(f"{there}/big", {"text": "x" * 50_000})
+    link = await bench.run(await bench.add(here, there, limit=10_000_000))
+    assert (link.state, link.docs_written) == ("completed", 2)
+    assert 10_000_000 in allowed
+    assert link.bytes_moved > 50_000
+    assert link.documents_rate > 0
+    assert link.bytes_rate > 0

@@ -16,8 +16,10 @@ from acl import identity
 from acl import store as acl_store
 from couchapi import wakeups
 from replication import manager, routing
+from replication.core.policy import Power, Rules, Runs
 from replication.runs import Worker
 from replication.store.jobs import JOBS
+from replication.store.policy import Chosen
 
 
 @pytest.fixture
@@ -210,6 +212,20 @@ async def test_a_request_may_say_when_how_fast_and_how_urgently(
     assert (job["priority"], job["attachments"]) == ("background", "later")
     assert job["ends_at"] is not None
     assert (await owner.post("/_replicate", {**asked, "cancel": True})).status == 200
+
+
+async def test_the_scheduler_says_why_something_waits(owner: Any, pair: tuple[str, str]) -> None:
+    nothing = Chosen(power=Power.BATTERY, rules=Rules(battery=Runs.NOTHING))
+    await sync_to_async(manager.choose)(nothing)
+    asked = {"source": pair[0], "target": pair[1], "continuous": True}
+    try:
+        name = (await owner.post("/_replicate", asked)).json()["_local_id"]
+        job = (await owner.get(f"/_scheduler/jobs/{name}")).json()
+        assert job["info"]["waits"] == "on battery"
+        assert job["pid"] is None
+    finally:
+        await sync_to_async(manager.choose)(Chosen())
+        await owner.post("/_replicate", {**asked, "cancel": True})
 
 
 class TestApplications:
