@@ -235,6 +235,10 @@ class TestApplications:
             await app.post(f"{DB}/_bulk_docs", {"new_edits": False, "docs": [told]})
         ).status == 403
         assert (await app.put(f"{DB}/_design/d", {"validate_doc_update": "x"})).status == 403
+        index = {"index": {"fields": ["owner"]}, "ddoc": "planted"}
+        assert (await app.post(f"{DB}/_index", index)).status == 403
+        found = await app.post(f"{DB}/_find", {"selector": {"source": source}})
+        assert found.json()["docs"] == []
         held = (await owner.get(f"{DB}/owners")).json()
         assert held["_rev"] == rev
         assert "owner" not in held
