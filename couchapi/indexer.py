@@ -193,7 +193,7 @@ async def _mapped(batch: _Batch, plan: Plan) -> tuple[Mapped, _Batch]:
         entries += made.entries
         if made.fault is not None:
             fault = made.fault
-            _log.warning("%s was not indexed: %s, %s", fault.docid, fault.kind, fault.message)
+            _log.warning("A document was not indexed: %s", fault.kind)
     return Mapped(entries, fault), batch
 
 

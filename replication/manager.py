@@ -211,7 +211,7 @@ def _meant(peer: str, known: routing.Directory) -> list[links.Meant] | None:
     try:
         return routing.meant(peer, known)
     except HubError as error:  # Nobody has this name any more: the links that are, stay.
-        logger.warning("A job's peer “%s” is not known: %s", words.shown(peer), error.reason)
+        logger.warning("The peer of a job is not known: %s", type(error).__name__)
         return None
 
 

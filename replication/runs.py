@@ -115,7 +115,7 @@ async def _attempted(claim: Claim, notes: _Notes) -> Ended:
     except asyncio.CancelledError:  # Paused, or this process ends: it goes on some time.
         return Ended(State.PENDING, time.time(), claim.failures, counts=notes.counts())
     except Exception:  # The outermost line of a run: the others go on.
-        logger.exception("%s of %s with %s failed.", claim.direction, claim.db_name, claim.name)
+        logger.exception("A run of job %s failed.", claim.job_id)
         await sync_to_async(connection.renew)()
         return _failed(claim, HubError(), notes.counts())
     if isinstance(result, Sharing):

@@ -15,7 +15,7 @@ from thalihub.ownersonly import OwnersOnly
 _django = get_asgi_application()
 
 # They read tables, so after Django is set up.
-from thalihub import backuppages, consumers, statuspage  # noqa: E402
+from thalihub import backuppages, consumers, logpage, logs, statuspage  # noqa: E402
 
 
 class SameOrigin(OriginValidator):
@@ -34,6 +34,11 @@ class SameOrigin(OriginValidator):
         return await validator(scope, receive, send)
 
 
+async def _numbered(scope: dict, receive: object, send: object) -> None:
+    logs.begin_request()
+    await _django(scope, receive, send)
+
+
 _websockets = URLRouter(
     [
         path("meet/", consumers.LivePairings.as_asgi()),
@@ -45,6 +50,7 @@ _websockets = URLRouter(
         path("nearby/", consumers.LiveHubsNearby.as_asgi()),
         path("sync/", consumers.LiveSync.as_asgi()),
         path("storage/", consumers.LiveStorage.as_asgi()),
+        path("log/", logpage.LiveLog.as_asgi()),
         path("status/", statuspage.LiveStatus.as_asgi()),
         path("backups/", backuppages.LiveBackups.as_asgi()),
         path("tor/", consumers.LiveTor.as_asgi()),
@@ -53,7 +59,7 @@ _websockets = URLRouter(
 )
 api_application = LeanHandler(settings.HUB_API_URLCONF)
 pages_application = ProtocolTypeRouter(
-    {"http": _django, "websocket": SameOrigin(AuthMiddlewareStack(_websockets))}
+    {"http": _numbered, "websocket": SameOrigin(AuthMiddlewareStack(_websockets))}
 )
 if settings.HUB_PAGES_CERTIFICATE:
     pages_application = OwnersOnly(pages_application)

@@ -25,6 +25,7 @@ from django.urls import Resolver404, get_resolver
 from acl.core.errors import HubError
 from couchapi import exceptions
 from couchapi.core.errors import NotFound
+from thalihub import logs
 from thalihub.leanrequest import ClientGoneError, LeanRequest, Receive
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class LeanHandler:
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
+        logs.begin_request()
         request = LeanRequest(scope, receive)
         try:
             response = await self._respond(request)
@@ -66,7 +68,7 @@ class LeanHandler:
         except ClientGoneError:
             raise
         except Exception:  # The outermost line of a request.
-            logger.exception("%s %s failed.", request.method, request.path)
+            logger.exception("A %s failed.", request.method)  # Paths name documents.
             return exceptions.answer(HubError())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 
-from thalihub import env
+from thalihub import env, logs
 from thalihub.keyfile import secret_key
 
 HUB_VERSION = "0.1.0"
@@ -193,11 +193,6 @@ if not REDIS_URL:
         "polling_interval": 0.1,
     }
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.read.str("HUB_LOG_LEVEL", "INFO")},
-    "loggers": {name: {"level": "WARNING"} for name in ("daphne", "axes", "httpx")},
-}
+LOGGING = logs.settings(
+    HUB_DATA, env.read.str("HUB_LOG_LEVEL", "INFO"), env.read.str("HUB_LOG_FORMAT", "console")
+)

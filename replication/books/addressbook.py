@@ -106,7 +106,7 @@ async def _take_over(name: str, entry: Entry | None, own: Own, now: datetime) ->
     try:
         await sync_to_async(_put)(name, entry, own, now)
     except HubError as error:
-        logger.warning("The address book's entry %s is left out: %s", name, error.reason)
+        logger.warning("An entry of the address book is left out: %s", type(error).__name__)
 
 
 def _put(name: str, entry: Entry | None, own: Own, now: datetime) -> None:

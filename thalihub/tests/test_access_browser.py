@@ -45,6 +45,7 @@ PAGES = (
     "/storage/",
     "/backups/",
     "/status/",
+    "/log/",
     "/conflicts/",
     "/conflicts/document/?database=letters&document=hello",
     "/nearby/",
