@@ -26,6 +26,7 @@ PAINT = """(code) => {
   const steps = [
     [/[A-Z2-7]{7}(-[A-Z2-7]{7}){7}/g, KEY],
     [/\\b(127\\.0\\.0\\.1):\\d{5}\\b/g, "$1:6984"],
+    [/\\/tmp\\/[^/]+\\//g, "/home/ann/hub/"],
     [/127\\.0\\.0\\.1:1$/g, "192.168.1.20:6984"],
     [/\\b\\d{3} \\d{3}\\b/g, "042 917"],
   ];
@@ -53,6 +54,8 @@ class Shot(NamedTuple):
     width: int = 1000
     colours: str = "light"
     language: str = "en"
+    most: int = 0
+    """How many pixels of its height are shown; 0: all."""
 
 
 SHOTS: Sequence[Shot] = (
@@ -71,6 +74,13 @@ SHOTS: Sequence[Shot] = (
     Shot("groups", "/people/groups/"),
     Shot("devices", "/devices/"),
     Shot("sharing", "/admin/sharing/?database=letters&as=Berta"),
+    Shot("in-step", "/sync/", most=1100),
+    Shot("conflicts", "/conflicts/?database=letters"),
+    Shot("conflict", "/conflicts/document/?database=letters&document=hello"),
+    Shot("storage", "/storage/"),
+    Shot("backups", "/backups/"),
+    Shot("tor", "/tor/"),
+    Shot("status", "/status/"),
     Shot("connect", "/apps/connect?name=Notes&databases=notes&origin=https%3A%2F%2Fnotes.example"),
     Shot("inbox", "/inbox/"),
     Shot("phone", "/admin/", 360, "dark"),
@@ -120,9 +130,11 @@ def _filled(hub: HubProcess) -> dict[str, str]:
     with hub.client(hub.owner) as owner:
         for name in ("letters", "photos", "recipes"):
             owner.put(f"/{name}")
+        owner.put("/letters/hello", json={"text": "Good morning", "to": ["Berta"]})
         message = {"from": "Berta", "subject": "Party", "text": "On Sunday at four. Bring a cake!"}
         owner.put("/inbox/party", json=message)
     said = hub.manage("shell", "-v", "0", "-c", "from thalihub.tests import scenes; scenes.fill()")
+    hub.manage("shell", "-v", "0", "-c", "from thalihub.tests import scenes; scenes.calm()")
     known: dict[str, str] = json.loads(said.splitlines()[-1])
     return known
 
@@ -133,7 +145,13 @@ def _take(page: Page, folder: Path, shot: Shot, url: str, code: str) -> None:
     page.goto(url)
     page.wait_for_selector("[data-live]:not([aria-busy=false])", state="detached")
     page.evaluate(PAINT, code)
-    page.screenshot(path=folder / f"{shot.name}.png", full_page=True, animations="disabled")
+    cut = {"x": 0, "y": 0, "width": shot.width, "height": shot.most}
+    page.screenshot(
+        path=folder / f"{shot.name}.png",
+        full_page=True,
+        animations="disabled",
+        clip=cut if shot.most else None,  # type: ignore[arg-type]
+    )
 
 
 if __name__ == "__main__":

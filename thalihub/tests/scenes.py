@@ -27,6 +27,8 @@ from discovery.core.card import Card, Hub, PublishedGroup
 from discovery.core.pairing import State, Trust, Way
 from replication import manager
 from replication.core.job import Direction, Mode, Wish
+from replication.core.schedule import NEVER
+from replication.models import Link
 
 _COMPARED = {State.STARTING, State.COMPARING}
 
@@ -45,6 +47,15 @@ def fill() -> None:
     _meet("letters", "hello")
     store.see(_key()[1], "Gustav", ["127.0.0.1:1"], now)
     print(json.dumps({"contact": _page("Berta"), "alarm": _page("Emil"), **_pairings(now)}))  # noqa: T201
+
+
+def calm() -> None:
+    """Let all that goes to and from the old phone be in step, as it is most of the time."""
+    now = timezone.now().timestamp()
+    manager.bring_up_to_date(now)
+    Link.objects.filter(job__mesh=True).update(
+        state="waiting", due_at=NEVER, last_success=now - 200, last_error="", failures=0, behind=0
+    )
 
 
 def _meet(db_name: str, docid: str) -> None:
