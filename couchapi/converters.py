@@ -9,6 +9,7 @@ from __future__ import annotations
 from django.urls import register_converter
 
 from couchapi.core import names
+from couchapi.core.errors import BadRequest
 
 
 class _Name:
@@ -21,6 +22,17 @@ class _Name:
     def to_url(self, value: str) -> str:
         """Return the name as it came: URLs are only read here."""
         return value
+
+
+class _Plain(_Name):
+    """A name in a database: none has a NUL, and PostgreSQL does not even look for one."""
+
+    def to_python(self, value: str) -> str:
+        """Return the name; raises BadRequest, as for a document that was to get it."""
+        name = super().to_python(value)
+        if "\0" in name:
+            raise BadRequest("A name must not contain NUL")
+        return name
 
 
 class DatabaseName(_Name):
@@ -42,7 +54,7 @@ class AnyName(_Name):
     regex = r"[^/_][^/]*|_users|_global_changes|_replicator"
 
 
-class Docid(_Name):
+class Docid(_Plain):
     """An ordinary document's id."""
 
     regex = r"[^/_][^/]*"
@@ -58,25 +70,25 @@ class Docid(_Name):
         return name
 
 
-class DesignId(_Name):
+class DesignId(_Plain):
     """What follows `_design/`, whose slash may come encoded."""
 
     regex = r"(?:_|%5[Ff])design(?:/|%2[Ff])[^/]+"
 
 
-class LocalId(_Name):
+class LocalId(_Plain):
     """A local document's id, with its `_local/`."""
 
     regex = r"(?:_|%5[Ff])local(?:/|%2[Ff])[^/]+"
 
 
-class ViewName(_Name):
+class ViewName(_Plain):
     """One segment: a view of a design document."""
 
     regex = r"[^/]+"
 
 
-class AttachmentName(_Name):
+class AttachmentName(_Plain):
     """The rest of the path: an attachment's name may have slashes."""
 
     regex = r"[^/_].*"

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 
 import orjson
 from django.http import HttpResponse
+from psycopg import InterfaceError, OperationalError
 from psycopg.errors import DiskFull
 
 from acl.core.errors import HubError
-from couchapi.core.errors import MethodNotAllowed, StorageFull
+from couchapi.core.errors import MethodNotAllowed, StorageFull, StoreUnreachable
 from couchapi.renderers import JSON
 from couchapi.store import space
 
-OF_STORAGE = (sqlite3.OperationalError, DiskFull)
+_log = logging.getLogger(__name__)
+OF_STORAGE = (sqlite3.OperationalError, OperationalError, InterfaceError)
 
 
 def of_storage(error: Exception) -> HubError:
-    """Return what an error of OF_STORAGE is to the client: a full disk is none of our failures.
+    """Return what an error of OF_STORAGE is to the client: none of them is our failure.
 
     Raises the error again if it is another one.
     """
@@ -25,6 +28,9 @@ def of_storage(error: Exception) -> HubError:
     if isinstance(error, DiskFull) or code == sqlite3.SQLITE_FULL:
         space.release()  # So that there is room to make room, which takes some.
         return StorageFull()
+    if isinstance(error, OperationalError | InterfaceError):
+        _log.warning("PostgreSQL does not answer: %s", error)
+        return StoreUnreachable()
     raise error
 
 
@@ -34,6 +40,8 @@ def answer(error: HubError) -> HttpResponse:
     response.headers["Cache-Control"] = "must-revalidate"
     if isinstance(error, MethodNotAllowed):
         response.headers["Allow"] = ", ".join(error.allowed)
+    if isinstance(error, StoreUnreachable):
+        response.headers["Retry-After"] = str(error.seconds)
     return response
 
 

@@ -28,6 +28,7 @@ Every such answer is `{"error": word, "reason": reason}`.
         +-- Gone 410                  gone
         +-- ContentMissing 500        content_missing
         +-- WorkerUnreachable 503     service_unavailable
+        +-- StoreUnreachable 503      service_unavailable
         +-- StorageFull 507           insufficient_storage
 
 The words and reasons are CouchDB 3.5's (design/couch-api.md, "Errors").
@@ -165,6 +166,15 @@ class StorageFull(CouchError):
 
     status, word = 507, "insufficient_storage"
     reason = "The hub's storage is full. Delete or compact something, and try again."
+
+
+class StoreUnreachable(CouchError):
+    """The database server does not answer; nothing was acknowledged, and asking again is right."""
+
+    status, word = 503, "service_unavailable"
+    reason = "The hub does not reach its database now. Try again in some seconds."
+    seconds = 5
+    """When to ask again."""
 
 
 class FileExists(CouchError):

@@ -8,12 +8,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import psycopg
 
-from thalihub.tests.hubprocess import eventually
+from thalihub.tests.hubprocess import SOURCE, eventually
 
 
 class PostgresServer:
@@ -89,3 +90,16 @@ def _program(name: str) -> str:
     )
     assert found is not None, f"{name} is not installed"
     return found
+
+
+def run_on(server: PostgresServer, *arguments: str) -> None:
+    """Run tests of this repository in a process of their own, on that server."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
+        cwd=SOURCE,
+        env=os.environ | {"HUB_TEST_DATABASE_URL": server.url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
