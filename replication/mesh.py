@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-import httpx
 import orjson
 from django.conf import settings
 
@@ -20,6 +19,7 @@ from acl import sql
 from couchapi.core import names
 from couchapi.core.errors import FileExists
 from couchapi.store import databases
+from discovery.dialer.broken import BROKEN
 from replication.core.errors import Retryable
 from replication.core.job import Direction
 from replication.routing import Way
@@ -96,5 +96,5 @@ async def _asked(way: Way, path: str, **params: str) -> tuple[int, Any]:
         if answer.status_code not in (200, 404):
             raise Retryable(f"The other hub answered {answer.status_code}.")
         return answer.status_code, orjson.loads(content)
-    except (httpx.HTTPError, orjson.JSONDecodeError) as error:
+    except (*BROKEN, orjson.JSONDecodeError) as error:
         raise Retryable from error

@@ -21,6 +21,7 @@ import orjson
 from acl import sql
 from acl.core.errors import HubError
 from couchapi import wakeups
+from discovery.dialer.broken import BROKEN
 from replication import mesh, routing
 from replication.core.errors import Retryable
 from replication.core.job import database_at
@@ -44,7 +45,7 @@ async def again_and_again(watch: Callable[[], Awaitable[None]]) -> None:
         began = time.monotonic()
         try:
             await watch()
-        except (HubError, httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        except (HubError, *BROKEN, ValueError, KeyError, TypeError) as error:
             logger.debug("A feed has ended: %s", error)
         except Exception:  # The outermost line of this feed; there are others.
             logger.exception("A feed has failed.")

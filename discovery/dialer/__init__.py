@@ -29,6 +29,7 @@ from discovery.core.errors import (
     UnreachableError,
     WrongKeyError,
 )
+from discovery.dialer.broken import BROKEN
 from discovery.dialer.outward import RefusedByTorError, Ways, ways
 from discovery.dialer.outward import client as open_client
 from discovery.dialer.pinned import PinnedContext
@@ -155,7 +156,7 @@ async def _connect(key: str | None, address: Address, timeout: float, ways: Ways
         # The least that a hub answers to everybody: it opens the connection that is kept.
         async with client.stream("GET", "/_up") as answer:
             await _drained(answer)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except BROKEN as error:
         await client.aclose()
         raise _translated(context, error) from error
     except BaseException:

@@ -20,6 +20,7 @@ from discovery.core.addresses import Address
 from discovery.core.beacons import LONGEST
 from discovery.core.errors import UnreachableError, WrongKeyError
 from discovery.dialer import Session
+from discovery.dialer.broken import BROKEN
 
 PATH: Final = "/NotificationBeacons"
 _SECONDS = 5.0
@@ -44,7 +45,7 @@ async def fetch(address: Address) -> Fetched:
             certificate = shown.getpeercert(binary_form=True)
             beacons = await _read(answer)
             return Fetched(beacons, certificate)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except BROKEN as error:
         raise UnreachableError from error
 
 
@@ -69,7 +70,7 @@ async def ask(address: Address, certificate: bytes, path: str, body: bytes) -> b
     try:
         async with _client(_only(certificate), address, _SECONDS) as client:
             return await _posted(client, path, body)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except BROKEN as error:
         raise UnreachableError from error
 
 
@@ -77,7 +78,7 @@ async def tell(to: Session, path: str, body: bytes) -> None:
     """Post something in a session; raises UnreachableError."""
     try:
         await _posted(to.client, path, body)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except BROKEN as error:
         raise UnreachableError from error
 
 
@@ -109,7 +110,7 @@ async def _connect(client: httpx.AsyncClient) -> None:
     try:
         async with client.stream("GET", "/_up") as answer:
             await answer.aread()
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except BROKEN as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             raise WrongKeyError from error
         raise UnreachableError from error

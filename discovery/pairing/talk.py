@@ -10,6 +10,7 @@ import httpx
 from acl.core.errors import HubError
 from discovery.core import errors, messages
 from discovery.dialer import Session
+from discovery.dialer.broken import BROKEN
 
 _PATH: Final = "/_thali/pair/v1/"
 _LARGEST_ANSWER: Final = 16_384
@@ -55,7 +56,7 @@ async def _ask(session: Session, name: str, method: str, **options: Any) -> byte
             method, _PATH + name, headers=headers, **options
         ) as answer:
             body = await _read(answer)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except BROKEN as error:
         raise errors.UnreachableError from error
     if answer.status_code != 200:
         raise _refusal(name, answer.status_code)

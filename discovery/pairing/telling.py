@@ -21,6 +21,7 @@ from discovery.core import card as cards
 from discovery.core import signed
 from discovery.core.errors import KeyChanged
 from discovery.dialer import dial
+from discovery.dialer.broken import BROKEN
 from discovery.pairing import ourselves
 from discovery.store import Contact
 
@@ -64,7 +65,7 @@ async def _sent(contact: Contact, card: dict[str, Any]) -> bool:
         async with dial(contact.key, addresses, timeout=_SECONDS) as session:
             answer = await session.client.post(PATH, content=orjson.dumps(card), headers=headers)
             return answer.status_code == httpx.codes.OK
-    except (HubError, httpx.HTTPError):
+    except (HubError, *BROKEN):
         return False
 
 

@@ -19,6 +19,7 @@ import orjson
 
 from couchapi.core import docjson
 from couchapi.core.errors import MissingStub
+from discovery.dialer.broken import BROKEN
 from replication.core.errors import NotAllowed, Refused, Retryable, SourceMissing
 from replication.peers.base import Batch, Change, Changes, Failure, Fetched, Related, Wanted
 
@@ -240,7 +241,7 @@ class RemotePeer:
     async def _sent(self, request: httpx.Request) -> httpx.Response:
         try:
             return await self._client.send(request, stream=True)
-        except httpx.HTTPError as error:
+        except BROKEN as error:
             raise Retryable from error
 
 
@@ -259,7 +260,7 @@ async def _pieces(answer: httpx.Response) -> AsyncIterator[bytes]:
     try:
         async for piece in answer.aiter_bytes():
             yield piece
-    except httpx.HTTPError as error:
+    except BROKEN as error:
         raise Retryable from error
     finally:
         await answer.aclose()
