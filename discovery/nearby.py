@@ -23,8 +23,8 @@ from django.utils import timezone
 
 from acl.core.errors import HubError
 from discovery import beaconkeys, store
-from discovery.core import beacons, hello, listener
-from discovery.core.addresses import Address
+from discovery.core import beacons, hello, hints, listener
+from discovery.core.addresses import LAN, Address
 from discovery.core.beacons import Candidate, Memory, Party, Waiting
 from discovery.core.commitment import encoded
 from discovery.core.errors import DiscoveryError, UnreachableError, WrongKeyError
@@ -44,11 +44,16 @@ _SOON, _LATER = 2_000, 60_000
 _HERE_SECONDS = 10.0
 PAUSES = (0.0, 1.0, 4.0)
 """Seconds before each try to reach a listener: of two who come together one may be late."""
+HINTED = (LAN,)
+"""Kinds of addresses to which an envelope may lead."""
 _DAY = datetime.timedelta(days=1)
 
 
 class Doors(Protocol):
     """The listeners that hand out announcements; each has a certificate and a port of its own."""
+
+    addresses: Sequence[str]
+    """Ours, in the networks where we may be found."""
 
     async def open(self, ephemeral: Ephemeral, expires: int) -> int:
         """Open one more until then, and return its port; it has nothing to hand out yet."""
@@ -154,8 +159,10 @@ class Nearby:
         stream = beacons.make(own, said.told, door.ephemeral.hash, expires, secrets.token_bytes)
         self._doors.hand_out(door.port, stream)
         self._said = said
+        envelopes = hints.seal(said.told, stream, self._doors.addresses, door.port)
+        announcement = Announcement(stream, door.port, expires, said.armed, envelopes)
         for finder in self.finders:
-            await finder.announce(Announcement(stream, door.port, expires, said.armed))
+            await finder.announce(announcement)
 
     async def _be_silent(self) -> None:
         if self._said is not None:
@@ -200,24 +207,34 @@ class Nearby:
             for pause in PAUSES:
                 await asyncio.sleep(pause)
                 async with self._turns:
-                    if not await self._may_lead_to_us(sighting) or await self._visit(sighting):
+                    ways = await self._ways(sighting)
+                    if not ways or await self._visit(sighting, ways):
                         return
         except HubError as error:
             logger.debug("A sighting has led nowhere: %s", error.reason)
         except Exception:  # The outermost line of a sighting; there are others.
             logger.exception("Following a sighting has failed.")
 
-    async def _may_lead_to_us(self, sighting: Sighting) -> bool:
-        """Tell whether to go where a sighting leads; what a radio has read tells more before."""
-        if sighting.beacons is None or (sighting.pairing and self.name):
-            return True
+    async def _ways(self, sighting: Sighting) -> Sequence[Address]:
+        """Return where to go after a sighting; what a radio has read tells more before."""
+        if sighting.beacons is None or (sighting.pairing and self.name and sighting.addresses):
+            return sighting.addresses
         now = milliseconds()
-        candidate, _ = await in_database(_found)(sighting.beacons or b"", now)
-        return candidate is not None and self._memory.may_follow(candidate, now)
+        candidate, _ = await in_database(_found)(sighting.beacons, now)
+        if candidate is None or not self._memory.may_follow(candidate, now):
+            return ()
+        return sighting.addresses or self._opened(sighting, candidate)
 
-    async def _visit(self, sighting: Sighting) -> bool:
+    def _opened(self, sighting: Sighting, candidate: Candidate) -> Sequence[Address]:
+        """Return what the envelope for us says; nobody is visited in networks not our own."""
+        if not self._doors.addresses:
+            return ()
+        found = hints.unseal(sighting.envelopes, candidate.receiver, candidate.preamble)
+        return [one for one in found if one.kind in HINTED]
+
+    async def _visit(self, sighting: Sighting, ways: Sequence[Address]) -> bool:
         """Go where a sighting leads; False: nobody answers there, or not yet."""
-        for address in sighting.addresses[:4]:
+        for address in ways[:4]:
             try:
                 fetched = await near.fetch(address)
             except UnreachableError:

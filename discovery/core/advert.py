@@ -24,7 +24,8 @@ LONGEST_ADVERT: Final = 31
 PAGE: Final = 512
 """The longest value of GATT (Bluetooth Core Specification, Vol 3, Part F, 3.2.9)."""
 TOKEN: Final = 8
-LONGEST_STREAM: Final = 2 + 2 * 4096
+LONGEST_STREAM: Final = 2 + 4096 + 84 * 66
+"""The longest beacons, and as many envelopes as there may be beacons."""
 _VERSION: Final = 1
 _PAIRING: Final = 1
 _FLAGS_AND_HEAD: Final = 3 + 2 + 16

@@ -45,6 +45,8 @@ class Announcement(NamedTuple):
     """Milliseconds since 1970."""
     pairing: bool = False
     """Whether this hub waits for another one to compare codes with."""
+    envelopes: bytes = b""
+    """Where the listener is, for those alone whom this is for; for finders without addresses."""
 
 
 class Sighting(NamedTuple):
@@ -60,6 +62,8 @@ class Sighting(NamedTuple):
     """Where the announcement listener may be reached."""
     pairing: bool = False
     """Whether it waits for another hub, as far as this finder can see."""
+    envelopes: bytes = b""
+    """Where its listener is, for whom it is meant (`discovery.core.hints`)."""
 
 
 class Status(NamedTuple):

@@ -239,7 +239,7 @@ class BleFinder:
             async with self._turns, asyncio.timeout(_READ_SECONDS):
                 seen.tries += 1
                 stream = await self._fetch(device)
-            beacons, _ = advert.unframe(stream)
+            beacons, envelopes = advert.unframe(stream)
         except _FAILURES as error:
             logger.debug("%s cannot be read: %s", device.address, error)
             return
@@ -248,7 +248,7 @@ class BleFinder:
         seen.is_read = True
         if self._found is not None:
             where = f"{device.address} {heard.token.hex()}"
-            self._found(Sighting(NAME, where, beacons, pairing=heard.pairing))
+            self._found(Sighting(NAME, where, beacons, (), heard.pairing, envelopes))
 
     async def _fetch(self, device: BLEDevice) -> bytes:
         """Return the stream of a device; raises what bleak raises, and BadAdvert."""
@@ -268,4 +268,4 @@ class BleFinder:
 def _packed(announcement: Announcement | None, token: bytes) -> tuple[bytes, bytes]:
     assert announcement is not None
     data = advert.pack(Advert(token, announcement.pairing))
-    return data, advert.frame(announcement.beacons)
+    return data, advert.frame(announcement.beacons, announcement.envelopes)

@@ -55,7 +55,9 @@ class MemoryFinder:
             return None
         address = Address(LOOPBACK, "127.0.0.1", announcement.port)
         place = self._air.next_place()
-        return Sighting(NAME, place, announcement.beacons, (address,), announcement.pairing)
+        said = announcement
+        more = (address,), said.pairing, said.envelopes
+        return Sighting(NAME, place, said.beacons, *more)
 
     async def look(self, found: Found) -> None:
         """See what is in the air, and what comes."""

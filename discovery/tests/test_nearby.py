@@ -21,9 +21,9 @@ from django.utils import timezone
 
 from discovery import beaconkeys, models, store
 from discovery import nearby as module
-from discovery.core import beacons, hello, listener
+from discovery.core import beacons, hello, hints, listener
 from discovery.core import card as cards
-from discovery.core.addresses import Address
+from discovery.core.addresses import LOOPBACK, Address
 from discovery.core.beacons import Own, Party
 from discovery.core.commitment import decoded, encoded
 from discovery.core.errors import MessageError
@@ -53,6 +53,7 @@ class Listener:
     asked: list[str] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     answer: bytes = b""
+    open: set[asyncio.Task[None]] = field(default_factory=set)
     address: Address = Address("loopback", "127.0.0.1", 1)
 
     @contextlib.asynccontextmanager
@@ -66,8 +67,16 @@ class Listener:
         self.address = Address("loopback", "127.0.0.1", server.sockets[0].getsockname()[1])
         async with server:
             yield self
+        if self.open:  # Whoever came has closed their end, too, before the loop ends.
+            await asyncio.wait(self.open)
+        for _ in range(5):  # Turns of the loop in which transports let go of their sockets.
+            await asyncio.sleep(0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.open.add(task)
+        task.add_done_callback(self.open.discard)
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
@@ -92,6 +101,7 @@ class FakeDoors:
 
     opened: list[Ephemeral] = field(default_factory=list)
     streams: dict[int, bytes] = field(default_factory=dict)
+    addresses: Sequence[str] = ("127.0.0.1",)
 
     async def open(self, ephemeral: Ephemeral, expires: int) -> int:
         self.opened.append(ephemeral)
@@ -232,6 +242,37 @@ async def test_what_a_radio_has_read_is_followed_only_if_it_may_be_for_us(
     assert len(await bench.near()) == 1
 
 
+async def test_an_envelope_leads_to_a_friend(
+    bench: Bench, at_bob: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_bob.stream = await bench.said(certificate=at_bob.shown.hash)
+    port = at_bob.address.port
+    sealed = hints.seal([await bench.us()], at_bob.stream, ["127.0.0.1"], port)
+    read = {"beacons": at_bob.stream, "addresses": (), "envelopes": sealed, "way": "ble"}
+    await bench.see(at_bob, **read)
+    assert at_bob.asked == [], "An envelope leads into networks alone, not to this machine."
+    monkeypatch.setattr(module, "HINTED", (LOOPBACK,))
+    bench.doors.addresses = ()
+    await bench.see(at_bob, **read)
+    assert at_bob.asked == [], "Nobody is visited in a network where we may not be found."
+    bench.doors.addresses = ("127.0.0.1",)
+    await bench.see(at_bob, **read)
+    (row,) = await bench.near()
+    assert (row.way, row.address) == ("ble", str(at_bob.address))
+
+
+async def test_an_announcement_has_envelopes_for_those_who_are_told(bench: Bench) -> None:
+    seen = Seen()
+    await bench.listening.look(seen)
+    bench.wanted = {bench.bob.leaf}
+    await bench.nearby.turn(armed=False)
+    said = seen[0]
+    assert said.beacons is not None
+    preamble = said.beacons[: beacons.PREAMBLE]
+    (there,) = hints.unseal(said.envelopes, bench.own, preamble)
+    assert str(there) == "127.0.0.1:40001"
+
+
 async def test_a_sighting_that_leads_nowhere_ends_nothing(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,6 +295,22 @@ async def test_one_who_is_revoked_is_a_stranger(bench: Bench, at_bob: Listener) 
     at_bob.stream = await bench.said(certificate=at_bob.shown.hash)
     await bench.see(at_bob)
     assert not await bench.near()
+
+
+def test_the_owners_other_hubs_are_known_too(bench: Bench) -> None:
+    other = Peer("mine")
+    device = store.add_device("laptop", other.leaf, None, [], timezone.now())
+    assert [one.name for one in known_hubs(milliseconds())] == ["Bob"]
+    key, until = secrets.token_bytes(32), milliseconds() + HOUR
+    device.beacon = {"key": encoded(key), "until": until}
+    device.save()
+    try:
+        mine = next(one for one in known_hubs(milliseconds()) if one.is_own)
+        assert (mine.device, mine.key, mine.name) == (other.leaf, other.leaf, "laptop")
+        assert mine.party == Party(decoded(bench.ours.key), decoded(other.leaf), key)
+        assert not [one for one in known_hubs(until) if one.is_own], "Keys end."
+    finally:
+        device.principal.delete()
 
 
 # -- announcing ------------------------------------------------------------------------------------

@@ -101,6 +101,14 @@ async def test_a_long_stream_is_read_in_pages(fake: FakeBluez, new_finder: NewFi
     assert fake.reads == 3  # 1024 bytes with their length, and a page that is empty.
 
 
+async def test_envelopes_come_with_the_beacons(new_finder: NewFinder) -> None:
+    one, other, seen = new_finder(0), new_finder(1), Seen()
+    await other.look(seen)
+    await one.announce(said := announcement(4096, envelopes=bytes(84 * 66)))
+    await seen.places(1, 10)
+    assert (seen[0].beacons, seen[0].envelopes) == (said.beacons, said.envelopes)
+
+
 async def test_who_waits_to_compare_says_so(new_finder: NewFinder) -> None:
     one, other, seen = new_finder(0), new_finder(1), Seen()
     await other.look(seen)
