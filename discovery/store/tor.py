@@ -50,7 +50,11 @@ def note_stale() -> None:
 
 @transaction.atomic
 def note_tor(now: datetime.datetime, what: str, more: str = "") -> None:
-    """Add to what has happened; the oldest goes."""
+    """Add to what has happened, or note that the last happened again; the oldest goes."""
+    last = TorEvent.objects.order_by("-pk").first()
+    if last is not None and (last.what, last.more) == (what, more[:200]):
+        TorEvent.objects.filter(pk=last.pk).update(at=now)
+        return
     TorEvent.objects.create(at=now, what=what, more=more[:200])
     for old in TorEvent.objects.order_by("-pk")[_MOST_EVENTS:]:
         old.delete()

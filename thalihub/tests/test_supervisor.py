@@ -101,6 +101,19 @@ def test_children_of_a_killed_hub_end_and_the_next_hub_starts(own_hub):
     assert _pages_answer(own_hub)
 
 
+def test_tor_has_a_process_only_while_it_is_wanted(tmp_path):
+    with HubProcess(tmp_path, HUB_TOR_PROGRAM="no-such-program") as hub:
+        assert not hub.processes("tor")
+        hub.manage("tor", "on")
+        eventually(lambda: hub.processes("tor"), what="it is started")
+        status = json.loads(hub.manage("tor", "status", "--json"))
+        assert (status["wanted"], status["state"]) == (True, "missing")
+        hub.manage("tor", "off")
+        eventually(lambda: not hub.processes("tor"), what="it rests")
+        assert hub.stop() == 0
+        assert "The tor process ended" not in hub.log.read_text()
+
+
 def test_json_is_printed_for_programs(tmp_path):
     hub = HubProcess(tmp_path)
     process = subprocess.Popen(

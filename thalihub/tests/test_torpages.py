@@ -117,6 +117,13 @@ def test_the_list_of_events_has_an_end() -> None:
     assert store.tor_events()[0].more == "129"
 
 
+def test_what_happens_again_and_again_is_listed_once() -> None:
+    later = timezone.now() + datetime.timedelta(minutes=1)
+    for at, more in ((timezone.now(), "x"), (later, "x"), (later, "y")):
+        store.note_tor(at, "failed", more)
+    assert [(one.more, one.at) for one in store.tor_events()] == [("y", later), ("x", later)]
+
+
 def test_the_switches_are_kept(browser: Client) -> None:
     browser.post("/tor/", {"choose": "1", "contacts_only": "on"})
     row = store.tor()

@@ -87,7 +87,7 @@ class FakeTor:
             thread.join()
 
     def _serve(self, connection: socket.socket) -> None:
-        with connection, connection.makefile("rwb") as lines, contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), connection, connection.makefile("rwb") as lines:
             for line in lines:
                 command = line.decode().strip()
                 self.heard.append(command)

@@ -16,6 +16,8 @@ from discovery.onion import keeper, keys, service
 from discovery.onion.keeper import Keeper
 from discovery.tests.onion.faketor import FakeTor, eventually
 
+pytestmark = pytest.mark.slow
+
 HALF = 'NOTICE BOOTSTRAP PROGRESS=50 TAG=x SUMMARY="Half way"'
 STUCK = 'WARN BOOTSTRAP PROGRESS=10 TAG=x SUMMARY="x" WARNING="No route to host" REASON=NOROUTE'
 BOOTSTRAP = "GETINFO status/bootstrap-phase"
@@ -33,15 +35,25 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def fake(tables: None, settings: Any, tmp_path: Path) -> Iterator[FakeTor]:
     """A tor to connect to, and a hub that wants it."""
-    for model in (models.TorState, models.TorEvent):
-        model._default_manager.all().delete()
+    _forget()
     settings.HUB_DATA = tmp_path
     fake = FakeTor(tmp_path)
     settings.HUB_TOR_CONTROL = fake.where
     store.set_tor(wanted=True)
     with fake.running():
         yield fake
-    for model in (models.TorState, models.TorEvent):
+    _forget()
+
+
+def _forget() -> None:
+    """Nothing of Tor, and nobody who is expected."""
+    for model in (
+        models.TorState,
+        models.TorEvent,
+        models.PairingRow,
+        models.OfferRow,
+        models.Arming,
+    ):
         model._default_manager.all().delete()
 
 
@@ -117,7 +129,7 @@ def test_a_bootstrap_that_stands_still_fails_with_tors_words(
     fake.says[BOOTSTRAP] = f"250-status/bootstrap-phase={STUCK}|250 OK"
     running()
     eventually(lambda: "failed" in events(), what="it is given up")
-    assert store.tor_events()[0].more or store.tor().said == "No route to host"
+    assert "No route to host" in [event.more for event in store.tor_events()]
     del fake.says[BOOTSTRAP]
     becomes("published")
 
@@ -176,7 +188,7 @@ def test_a_directory_that_refuses_is_noted(fake: FakeTor, running: Callable[[], 
     fake.events = ["UPLOAD", "FAILED"]
     running()
     eventually(lambda: "refused" in events(), what="it is noted")
-    assert state() == "publishing"
+    becomes("publishing")
 
 
 def test_a_service_that_nobody_takes_is_begun_again(
