@@ -37,7 +37,7 @@ class LinkAdmin(ReadOnly):
     """How each job goes with each hub."""
 
     list_display = ["database", "direction", "with_whom", "state", "behind", "next_run"]
-    list_filter = ["state", "direction", "path"]
+    list_filter = ["state", "direction"]
     list_select_related = ["job"]
     search_fields = ["job__db_name", "key"]
     fields = [

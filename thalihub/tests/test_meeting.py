@@ -6,6 +6,7 @@ import datetime
 import html
 import json
 import re
+from urllib.parse import parse_qs, unquote
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -110,6 +111,21 @@ def test_an_invitation_lasts_as_long_as_was_chosen(browser, days, given):
         "/meet/invite/", secure=True).content.decode())  # fmt: skip
     assert "it does not work any more" in send(browser, "/meet/invite/", withdraw=number)
     assert store.list_offers(timezone.now()) == []
+
+
+def test_an_invitation_is_copied_mailed_or_saved_as_a_file(browser):
+    sent = browser.post("/meet/invite/", {"make": "1", "days": "1"}, secure=True)
+    page = html.unescape(sent.content.decode())
+    found = re.search(r'<textarea id="link"[^>]*>([^<]+)', page)[1]
+    mail, file = (
+        re.search(r'"mailto:\?([^"]+)"', page)[1],
+        re.search(r'"data:[^,]+,([^"]+)"', page)[1],
+    )
+    assert 'data-copy="link"' in page
+    for text in (parse_qs(mail)["body"][0], unquote(file)):
+        assert invitations.read(text) == invitations.read(found)
+    for offer in store.list_offers(timezone.now()):
+        offer.delete()
 
 
 @pytest.mark.parametrize("number", ["x", "²", "-1", "9" * 30])

@@ -47,6 +47,21 @@ def test_owner_logs_in(browser, login):
     assert browser.get("/admin/").status_code == 200
 
 
+def test_a_session_is_the_browsers_alone_and_ends(browser, login):
+    answer = _log_in(browser, login, PASSWORD)
+    (cookie,) = [one for one in answer.headers.get_list("set-cookie") if "hub_session_" in one]
+    flags = {part.strip() for part in cookie.split(";")[1:]}
+    # Without an age it is forgotten with the browser's window.
+    assert flags == {"HttpOnly", "Path=/", "SameSite=Strict", "Secure"}
+    kept = dict(browser.cookies)
+    page = browser.get("/admin/")
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)[1]
+    fields = {"csrfmiddlewaretoken": token}
+    browser.post("/admin/logout/", data=fields, headers={"Referer": str(browser.base_url)})
+    browser.cookies.update(kept)
+    assert browser.get("/admin/").status_code == 302
+
+
 def test_wrong_password_stays_outside(browser, login):
     assert _log_in(browser, login, "wrong").status_code == 200
     assert browser.get("/admin/").status_code == 302

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import datetime
+import re
 import stat
+from io import StringIO
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import CommandError, call_command
 from django.test import Client
+from django.utils import timezone
 
 from acl import identity
 from acl.core import certs, recovery
 from acl.core.errors import RefusedError
 from acl.models import Principal
-from thalihub import setup, store
+from thalihub import datafolder, setup, store
 
 pytestmark = pytest.mark.django_db
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -39,8 +43,6 @@ def _folder(settings, tmp_path):
 @pytest.fixture
 def link():
     """The path of a link that works now."""
-    from django.utils import timezone
-
     return setup.make_link("https://hub", timezone.now()).removeprefix("https://hub")
 
 
@@ -75,6 +77,25 @@ def test_a_fresh_link_ends_the_one_before():
     with pytest.raises(RefusedError):
         store.check_link("first", NOW)
     store.check_link("second", NOW)
+
+
+def test_the_command_prints_a_fresh_link_for_the_hub_that_runs(monkeypatch, tmp_path, browser):
+    monkeypatch.setattr("acl.store.is_set_up", lambda: True)
+    datafolder.announce(tmp_path, {"pages_port": 5443})
+    first, second = (
+        re.search(r"https://127\.0\.0\.1:5443(/setup/\S+/)", printed("setup-link"))[1] for _ in "12"
+    )
+    assert "newest" in browser.get(first, secure=True).content.decode()
+    assert browser.get(second, secure=True).context["form"].fields
+    store.claim(second.split("/")[2], CLAIM, timezone.now())
+    with pytest.raises(CommandError, match="has an owner"):
+        printed("setup-link")
+
+
+def printed(*command):
+    out = StringIO()
+    call_command(*command, stdout=out)
+    return out.getvalue()
 
 
 def test_a_hub_that_had_an_owner_never_takes_another():

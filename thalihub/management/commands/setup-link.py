@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django.conf import settings
@@ -11,7 +10,7 @@ from django.utils import timezone
 
 from acl import store as acl_store
 from acl.core.errors import HubError
-from thalihub import binding, setup
+from thalihub import binding, datafolder, setup
 
 
 class Command(BaseCommand):
@@ -32,8 +31,5 @@ class Command(BaseCommand):
 
 
 def _pages() -> str:
-    try:
-        port: int = json.loads((settings.HUB_DATA / "hub.json").read_text())["pages_port"]
-    except FileNotFoundError:
-        port = settings.HUB_PAGES_PORT
+    port: int = datafolder.facts_of(settings.HUB_DATA).get("pages_port", settings.HUB_PAGES_PORT)
     return f"https://{binding.reachable(settings.HUB_PAGES_HOST)}:{port}/"
