@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import environ
 
@@ -24,6 +25,20 @@ def port(name: str, default: int) -> int:
     return value
 
 
+def url(name: str) -> str:
+    """Return the URL of variable `name`, with the password that the file of `<name>_PASSWORD_FILE`
+    holds, if there is one: so a secret need not stand in the environment.
+    """
+    given: str = read.str(name, "")
+    file: str = read.str(f"{name.removesuffix('_URL')}_PASSWORD_FILE", "")
+    if not given or not file:
+        return given
+    scheme, _, rest = given.partition("://")
+    user, _, host = rest.rpartition("@")
+    password = quote(Path(file).read_text().strip(), safe="")
+    return f"{scheme}://{user.partition(':')[0]}:{password}@{host}"
+
+
 _SQLITE_OPTIONS = {
     # WAL lets readers go on while one writes.  FULL: NORMAL lost acknowledged commits in a
     # simulated power cut (design/performance.md, "Storage").
@@ -35,7 +50,7 @@ _SQLITE_OPTIONS = {
 
 def database(name: str, default: Path) -> dict[str, Any]:
     """Return Django's entry for the database of URL `name`, else for the SQLite file `default`."""
-    entry: dict[str, Any] = dict(read.db_url(name, f"sqlite:///{default}"))
+    entry: dict[str, Any] = dict(read.db_url_config(url(name) or f"sqlite:///{default}"))
     if entry["ENGINE"].endswith("sqlite3"):
         entry["OPTIONS"] = dict(_SQLITE_OPTIONS)
         # A file, because the stores' own connections must see the tests' tables.

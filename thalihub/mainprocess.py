@@ -10,7 +10,7 @@ import functools
 import gc
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -50,6 +50,12 @@ _SHARED = (
 )
 
 
+ROLES = ("web", "worker", "keeper", "nearby", "tor")
+"""What there is to do; several containers or hosts may share it out."""
+_REST_SECONDS = 15.0
+"""How often a part of a hub looks whether it is wanted: no signal reaches it from elsewhere."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """What the main process has to do: numbers are open files."""
@@ -68,6 +74,8 @@ class Plan:
     """What hub.json says."""
     greeting: str
     """What is printed when the hub serves."""
+    roles: Collection[str] = ROLES
+    """What this one does; the first, `web`, keeps the folder and the tables."""
 
 
 def run(plan: Plan) -> None:
@@ -84,13 +92,20 @@ def run(plan: Plan) -> None:
         alive.end(plan.data_folder)
 
 
-def _known(child: Child, folder: Path) -> Child:
+def help_out(folder: Path, roles: Collection[str], api_port: int) -> None:
+    """Do what `roles` name, without `web`, for a hub whose tables another one keeps."""
+    _become_light()
+    children = [_known(child, folder, alive.elsewhere()) for child in _others(api_port, roles)]
+    Supervisor(children, lambda: None, ()).run()
+
+
+def _known(child: Child, folder: Path, where: str = "") -> Child:
     """Let a child be known as alive for as long as it is."""
-    return replace(child, run=functools.partial(_alive, folder, child.name, child.run))
+    return replace(child, run=functools.partial(_alive, folder, child.name, where, child.run))
 
 
-def _alive(folder: Path, name: str, run: Callable[..., None], *arguments: int) -> None:
-    alive.hold(folder, name)
+def _alive(folder: Path, name: str, where: str, run: Callable[..., None], *arguments: int) -> None:
+    alive.hold(folder, name, where)
     run(*arguments)
 
 
@@ -114,18 +129,26 @@ def _serving(plan: Plan) -> None:
 def _children(plan: Plan) -> Sequence[Child]:
     sockets = (plan.api, plan.pages, plan.onion)
     web = functools.partial(webprocess.main, *sockets)
+    begin = {"nearby": plan.nearby, "tor": plan.tor}
+    others = _others(plan.facts["api_port"], plan.roles)
+    for child in others:
+        if child.may_rest:
+            child.start_at, child.rest_seconds = 0.0 if begin[child.name] else None, None
     return [
         *(
             Child(f"web {number}", web, sockets, announces=True)
             for number in range(1, plan.web_processes + 1)
         ),
+        *others,
+    ]
+
+
+def _others(api_port: int, roles: Collection[str]) -> Sequence[Child]:
+    resting: dict[str, Any] = {"may_rest": True, "rest_seconds": _REST_SECONDS}
+    known = (
         Child("worker", workerprocess.main),
         Child("keeper", keeperprocess.main),
-        Child(
-            "nearby",
-            functools.partial(nearbyprocess.main, plan.facts["api_port"]),
-            may_rest=True,
-            start_at=0.0 if plan.nearby else None,
-        ),
-        Child("tor", torprocess.main, may_rest=True, start_at=0.0 if plan.tor else None),
-    ]
+        Child("nearby", functools.partial(nearbyprocess.main, api_port), **resting),
+        Child("tor", torprocess.main, **resting),
+    )
+    return [child for child in known if child.name in roles]

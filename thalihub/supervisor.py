@@ -35,7 +35,8 @@ class Child:
     """One process that has to run: `run` returns when it got SIGTERM.
 
     A child that `announces` is given the descriptor to which it writes a byte when it serves.  One
-    that may `rest` ends with 0 when there is nothing to do, and is started again by SIGUSR1.
+    that may `rest` ends with 0 when there is nothing to do, and is started again by SIGUSR1, or
+    after `rest_seconds` where nobody could send that.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Child:
     sockets: Sequence[int] = ()
     announces: bool = False
     may_rest: bool = False
+    rest_seconds: float | None = None
     process: ForkProcess | None = None
     ready: bool = False
     ready_pipe: int | None = None
@@ -179,6 +181,8 @@ class Supervisor:
                 continue
             if child.may_rest and child.process.exitcode == 0:
                 child.delay = child.start_at = None
+                if child.rest_seconds is not None:
+                    child.start_at = now + child.rest_seconds
             else:
                 self._start_later(child, now)
             child.process.close()

@@ -6,7 +6,9 @@ import base64
 import json
 import os
 import socket
+import sys
 from argparse import ArgumentParser
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -27,13 +29,27 @@ class Command(BaseCommand):
     help = "Run the hub: the CouchDB API, the pages and the worker, until Ctrl-C or SIGTERM."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take --json."""
+        """Take --json and --only."""
         parser.add_argument("--json", action="store_true", help="print the addresses as JSON")
+        parser.add_argument(
+            "--only",
+            metavar="ROLES",
+            help=f"do only these, with commas between: {', '.join(mainprocess.ROLES)}. Others run "
+            "elsewhere, on the same DATABASE_URL and the same keys. Default: HUB_ROLES, or all",
+        )
 
-    def handle(self, *args: Any, json: bool, **options: Any) -> None:
-        """Prepare the data folder, bind the sockets, and be the main process."""
+    def handle(self, *args: Any, json: bool, only: str | None, **options: Any) -> None:
+        """Be the main process of the whole hub, or of the parts that are asked for."""
         # All that this hub and its processes write is for the owner's eyes.
         os.umask(0o077)
+        roles = _roles(only.split(",") if only else settings.HUB_ROLES)
+        if "web" in roles:
+            self._serve(roles, json)
+        else:
+            _help_out(roles)
+
+    def _serve(self, roles: Collection[str], json: bool) -> None:
+        """Prepare the data folder, bind the sockets, and serve."""
         try:
             held = datafolder.lock(settings.HUB_DATA)
             restoring.check_finished(settings.HUB_DATA)
@@ -62,13 +78,45 @@ class Command(BaseCommand):
                 nearby=nearby.begin(),
                 facts=facts,
                 greeting=greeting,
+                roles=roles,
             )
         )
 
 
-def _prepare() -> identity.Identity:
+def _roles(asked: Sequence[str]) -> Collection[str]:
+    named = [name.strip() for name in asked if name.strip()]
+    if unknown := [name for name in named if name not in mainprocess.ROLES]:
+        raise CommandError(
+            f"There is no role {', '.join(unknown)}. Take of: {', '.join(mainprocess.ROLES)}."
+        )
+    return frozenset(named or mainprocess.ROLES)
+
+
+def _help_out(roles: Collection[str]) -> None:
+    """Do parts of a hub whose web role keeps the keys and the tables, and has begun before."""
+    try:
+        call_command("migrate", verbosity=0, interactive=False, check_unapplied=True)
+        identity.load(settings.HUB_DATA)
+    except (SystemExit, HubError, OSError):
+        raise CommandError(
+            "The hub's tables or keys are not there, or older than this version. Start the part "
+            "with the role web first, on the same DATABASE_URL and with the same keys in HUB_DATA."
+        ) from None
+    _make_folders()
+    os.environ |= {"PYTHONPATH": str(env.SOURCE), "HUB_DATA": str(settings.HUB_DATA)}
+    sys.stdout.write(f"This part of the hub runs: {', '.join(sorted(roles))}.\n")
+    sys.stdout.flush()
+    port = datafolder.facts_of(settings.HUB_DATA).get("api_port", settings.HUB_API_PORT)
+    mainprocess.help_out(settings.HUB_DATA, roles, port)
+
+
+def _make_folders() -> None:
     for name in ("static", "queue/messages", "queue/control", "queue/taken"):
         (settings.HUB_DATA / name).mkdir(parents=True, exist_ok=True)
+
+
+def _prepare() -> identity.Identity:
+    _make_folders()
     store.check_tables()
     call_command("migrate", verbosity=0, interactive=False)
     return identity.ensure(settings.HUB_DATA, timezone.now())
