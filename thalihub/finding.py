@@ -149,7 +149,7 @@ def _radios(world: World) -> list[Finder]:
     """Return what finds hubs without a network; loaded only where the owner wants it."""
     if not world.bluetooth or not nearby.has_bluetooth():
         return []
-    found: Finder = import_module("discovery.finders.ble").BleFinder()
+    found: Finder = import_module("discovery.finders.ble").BleFinder(world.duty)
     return [found]
 
 

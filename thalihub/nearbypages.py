@@ -36,6 +36,32 @@ gettext_noop("This hub is in no network where it may be found.")
 gettext_noop("Join a network, and say here that this hub may be found in it.")
 gettext_noop("The network does not let this hub speak.")
 gettext_noop("Look whether another program holds UDP port 5353 for itself.")
+gettext_noop("This hub cannot speak to the system's Bluetooth: there is no D-Bus.")
+gettext_noop("Start the service dbus; in a container, mount /run/dbus into it.")
+gettext_noop("The system's Bluetooth does not run.")
+gettext_noop("Install BlueZ 5.55 or newer, and start the service bluetooth.")
+gettext_noop("The system's Bluetooth is too old.")
+gettext_noop("Install BlueZ 5.55 or newer.")
+gettext_noop("This machine has no Bluetooth adapter.")
+gettext_noop("Plug one in; it is used as soon as it is there.")
+gettext_noop("The Bluetooth adapter is switched off.")
+gettext_noop("Switch it on in the system's settings, or by: bluetoothctl power on")
+gettext_noop("The Bluetooth adapter cannot announce anything.")
+gettext_noop("Use one with Bluetooth 4.0 or newer (Low Energy).")
+gettext_noop("The system does not let this hub use Bluetooth.")
+gettext_noop("Add the user that the hub runs as to the group bluetooth, and start the hub again.")
+gettext_noop("The Bluetooth adapter has refused to announce this hub.")
+gettext_noop("Look whether other programs announce something by Bluetooth; it is tried again.")
+gettext_noop("The system's Bluetooth has just gone.")
+gettext_noop("Nothing: it is used again as soon as it is there.")
+gettext_noop(
+    "While this hub announces something, its Bluetooth adapter may show its fixed address, by "
+    "which a stranger can recognise this machine."
+)
+gettext_noop(
+    "Write Privacy = device below [General] in /etc/bluetooth/main.conf, and start the service "
+    "bluetooth again."
+)
 
 
 @admin.site.admin_view
