@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import datetime
-import json
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -27,7 +26,7 @@ from acl import sql, store
 from acl.core.errors import HubError
 from acl.models import Grant, Principal
 from couchapi.store import databases
-from thalihub import applications, page
+from thalihub import applications, datafolder, page
 from thalihub.applicationforms import KEY, TOKEN, ConnectForm, DatabaseRows, LifetimeForm, asked
 from thalihub.applications import Wanted
 
@@ -109,20 +108,12 @@ def _download(label: str, name: str, content: bytes) -> Download:
 
 def _shown_once(request: HttpRequest, name: str, **secrets: Any) -> HttpResponse:
     [shown] = [one for one in store.list_applications() if one.principal.name == name]
-    more = {"name": name, "grants": shown.grants, "hub": _hub(), **secrets}
+    hub = datafolder.facts_of(settings.HUB_DATA)
+    more = {"name": name, "grants": shown.grants, "hub": hub, **secrets}
     title = _("%(name)s is connected") % {"name": name}
     answer = page.shown(request, "apps/made.html", title, **more)
     answer["Cache-Control"] = "no-store"
     return answer
-
-
-def _hub() -> dict[str, Any]:
-    """Return what `hub.json` says, or nothing."""
-    try:
-        found: dict[str, Any] = json.loads((settings.HUB_DATA / "hub.json").read_text())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return found
 
 
 @never_cache
@@ -139,7 +130,8 @@ def applications_page(request: HttpRequest) -> HttpResponse:
     connect_url = request.build_absolute_uri(reverse("connect"))
     context = {"applications": found, "lifetime": LifetimeForm(), "connect_url": connect_url}
     title = _("Applications")
-    return page.shown(request, "apps/applications.html", title, hub=_hub(), **context)
+    hub = datafolder.facts_of(settings.HUB_DATA)
+    return page.shown(request, "apps/applications.html", title, hub=hub, **context)
 
 
 @sensitive_variables()

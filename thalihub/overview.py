@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from discovery.core.pairing import State
 from discovery.store import DeviceLine
 from replication import manager
 from replication.books.names import INBOX, ME
-from thalihub import store
+from thalihub import datafolder, store
 
 _MOST_LISTED = 8
 _OF_THE_HUB = (ADDRESSBOOK, INBOX, ME)
@@ -199,11 +198,8 @@ def _revoked() -> list[Notice]:
 
 
 def _api() -> str:
-    try:
-        facts = json.loads((settings.HUB_DATA / "hub.json").read_text())
-    except (FileNotFoundError, ValueError):
-        return ""
-    return f"https://127.0.0.1:{facts['api_port']}/"
+    port = datafolder.facts_of(settings.HUB_DATA).get("api_port")
+    return f"https://127.0.0.1:{port}/" if port else ""
 
 
 def _key_text() -> str:
