@@ -1,7 +1,7 @@
 """Tells contacts where this hub is now: who only knows an address that is gone cannot come and ask.
 
 The card says it, signed as ever, so it may be taken from whoever is a contact.  Contacts who cannot
-be reached are tried again each hour, and fetch it themselves when they meet us in another way.
+be reached are tried again, each hour in the end; or they fetch it when they meet us in another way.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from discovery.pairing import ourselves
 from discovery.store import Contact
 
 PATH: Final = "/_thali/pair/v1/moved"
-_AGAIN = datetime.timedelta(hours=1)
+_SOONEST, _LATEST = datetime.timedelta(seconds=15), datetime.timedelta(hours=1)
 _AT_ONCE = 4
 _SECONDS = 30.0
 
@@ -45,8 +45,13 @@ def _untold(changed: str, now: datetime.datetime) -> Sequence[Contact]:
         for row in store.list_contacts()
         if row.told != changed
         and not row.principal.revoked
-        and (row.told_at is None or now - row.told_at >= _AGAIN)
+        and (row.told_at is None or now - row.told_at >= _pause(changed, row.told_at))
     ]
+
+
+def _pause(changed: str, tried: datetime.datetime) -> datetime.timedelta:
+    """Return how long to wait after a try: as long again as the card was old then."""
+    return min(max(tried - datetime.datetime.fromisoformat(changed), _SOONEST), _LATEST)
 
 
 async def _tell(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 import orjson
@@ -11,6 +12,7 @@ from django.utils import timezone
 from discovery import pairing, store
 from discovery.core import card as cards
 from discovery.core import invitation as invitations
+from discovery.pairing import telling
 from discovery.tests.conftest import OurHub, Peer
 from discovery.tests.endpoints.test_codes import scan
 
@@ -65,6 +67,14 @@ async def test_another_keys_card_is_refused_and_raises_the_alarm(
     body = card_of(bob, "2026-02-02", "192.0.2.9:1", key=eve.identity)
     assert (await clean.client(*bob.chain).post(PATH, body)).status == 422
     assert (await sync_to_async(store.contact)("Bob")).other_key == eve.key
+
+
+def test_who_was_not_reached_is_tried_again_after_pauses_that_grow() -> None:
+    changed = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    ages = [0, 15, 30, 60, 3600, 36_000]
+    tried = [changed + datetime.timedelta(seconds=age) for age in ages]
+    pauses = [telling._pause(changed.isoformat(), at).total_seconds() for at in tried]
+    assert pauses == [15, 15, 30, 60, 3600, 3600]
 
 
 async def test_what_is_no_card_is_refused(clean: OurHub, bob: Peer) -> None:
