@@ -58,18 +58,38 @@ class _Content(NamedTuple):
     length: int
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """The blobs whose contents are new: those after a number, and some before it."""
+
+    after: int
+    also: list[int]
+
+    @property
+    def condition(self) -> str:
+        """As SQL says it, with the parameters `params`."""
+        return f"(id > %s OR id IN ({', '.join(['%s'] * len(self.also)) or 'NULL'}))"
+
+    @property
+    def params(self) -> list[int]:
+        """The parameters of `condition`."""
+        return [self.after, *self.also]
+
+
 @dataclass
 class _Plan:
     """What the snapshot has, and how much of it is new."""
 
     databases: list[tuple[int, Position, Position]]
     """Number, how far it is, and after what its documents are wanted."""
-    contents: list[_Content]
+    contents: _Wanted
     open_blobs: list[int]
     newest_blob: int
     total: int = 0
     done: int = 0
     documents: dict[int, int] = field(default_factory=dict)
+    written: int = 0
+    """Contents."""
 
 
 def dump(write: Write, origin: Origin, parent: Head | None, progress: Progress) -> tuple[Head, int]:
@@ -81,10 +101,9 @@ def dump(write: Write, origin: Origin, parent: Head | None, progress: Progress) 
         plan, head = sql.read_sync(
             partial(_snapshot, write=write, origin=origin, parent=parent, progress=progress)
         )
-        for one in plan.contents:
-            if one.file:
-                _write_content(write, one, _pieces_of_file(one), plan, progress)
-    write(frames.told(frames.END, {"documents": plan.documents, "contents": len(plan.contents)}))
+        for one in _contents_in_files(plan):
+            _write_content(write, one, _pieces_of_file(one), plan, progress)
+    write(frames.told(frames.END, {"documents": plan.documents, "contents": plan.written}))
     return head, sum(plan.documents.values())
 
 
@@ -102,9 +121,8 @@ def _snapshot(
         _write_table(sql, table, write)
     for number, at, since in plan.databases:
         _write_database(sql, number, at, since, write, plan, progress)
-    for one in plan.contents:
-        if not one.file:
-            _write_content(write, one, _pieces_of_rows(sql, one), plan, progress)
+    for one in _pages(partial(_content_page, sql, plan, "document_id IS NOT NULL AND file = ''")):
+        _write_content(write, one, _pieces_of_rows(sql, one), plan, progress)
     return plan, head
 
 
@@ -126,14 +144,19 @@ def _planned(sql: Sql, parent: Head | None) -> _Plan:
     for number, epochs, seq, purge_seq, dropped in rows:
         at = Position(orjson.loads(epochs)[-1][0], seq, purge_seq)
         places.append((number, at, _since(number, at, parent, bool(dropped))))
-    plan = _Plan(places, *_contents(sql, parent))
+    wanted = _Wanted(parent.newest_blob, parent.open_blobs) if parent else _Wanted(0, [])
+    plan = _Plan(places, wanted, *_blobs(sql))
     for number, _, since in places:
         plan.total += sql.all(_COUNT, (number, since.seq))[0][0]
         plan.documents[number] = sql.all(_COUNT, (number, -1))[0][0]
-    plan.total += sum(_units(one.length) for one in plan.contents)
+    plan.total += sql.all(_UNITS + wanted.condition, wanted.params)[0][0]
     return plan
 
 
+_UNITS = (
+    f"SELECT coalesce(sum(length / {contents.HELD} + 1), 0) FROM couchapi_blob"
+    " WHERE document_id IS NOT NULL AND "
+)
 _COUNT = "SELECT count(*) FROM couchapi_document WHERE database_id = %s AND seq > %s"
 
 
@@ -143,17 +166,11 @@ def _since(number: int, at: Position, parent: Head | None, dropped: bool) -> Pos
     return known if known is not None and is_same and not dropped else _EVERY_DOCUMENT
 
 
-def _contents(sql: Sql, parent: Head | None) -> tuple[list[_Content], list[int], int]:
-    newest, was_open = (parent.newest_blob, set(parent.open_blobs)) if parent else (0, set[int]())
-    wanted, still_open, last = list[_Content](), list[int](), newest
-    rows = sql.each_row("SELECT id, file, length, document_id FROM couchapi_blob ORDER BY id")
-    for blob, file, length, document in rows:
-        last = max(last, blob)
-        if document is None:
-            still_open.append(blob)
-        elif blob > newest or blob in was_open:
-            wanted.append(_Content(blob, file, length))
-    return wanted, still_open, last
+def _blobs(sql: Sql) -> tuple[list[int], int]:
+    """Return the blobs that nobody has adopted, or whose content goes, and the newest of all."""
+    rows = sql.all("SELECT id FROM couchapi_blob WHERE document_id IS NULL ORDER BY id")
+    newest = sql.all("SELECT coalesce(max(id), 0) FROM couchapi_blob")
+    return [row[0] for row in rows], newest[0][0]
 
 
 # Tables
@@ -257,10 +274,38 @@ def _groups(sizes: Sequence[tuple[Any, ...]]) -> Iterator[list[int]]:
 # Contents of attachments
 
 
+def _pages(page: Callable[[int], list[_Content]]) -> Iterator[_Content]:
+    last = 0
+    while found := page(last):
+        yield from found
+        last = found[-1].blob
+
+
+def _content_page(sql: Sql, plan: _Plan, condition: str, last: int) -> list[_Content]:
+    rows = sql.all(
+        f"SELECT id, file, length FROM couchapi_blob WHERE {condition}"
+        f" AND {plan.contents.condition} AND id > %s ORDER BY id LIMIT {_ROWS}",
+        [*plan.contents.params, last],
+    )
+    return [_Content(*row) for row in rows]
+
+
+def _contents_in_files(plan: _Plan) -> Iterator[_Content]:
+    """Yield those that the snapshot had; who removes one now keeps its row and file for so long."""
+    condition, strange = f"file <> '' AND id <= {plan.newest_blob}", set(plan.open_blobs)
+
+    def page(last: int) -> list[_Content]:
+        return sql.read_sync(partial(_content_page, plan=plan, condition=condition, last=last))
+
+    pages = _pages(page)
+    return (one for one in pages if one.blob not in strange)
+
+
 def _write_content(
     write: Write, one: _Content, pieces: Iterator[bytes], plan: _Plan, progress: Progress
 ) -> None:
     write(frames.told(frames.CONTENT, one._asdict()))
+    plan.written += 1
     for piece in pieces:
         write(frames.framed(frames.PIECE, piece))
         plan.done += _units(len(piece)) - 1

@@ -10,6 +10,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
+from couchapi import tasks as couch
+from couchapi.store import contents
 from thalihub import tasks
 from thalihub.backups import restoring, schedule, sealing
 from thalihub.backups.store import runs
@@ -143,3 +145,15 @@ def test_the_page_sets_the_passphrase_and_the_plan(browser, folder):
     tasks.look_after_backups()
     assert kinds() == ["whole"]
     assert browser.get(url).status_code == 200
+
+
+def test_no_content_is_removed_while_a_backup_reads(api, monkeypatch):
+    removed = []
+    monkeypatch.setattr(couch.contents, "remove", removed.append)
+    monkeypatch.setattr(couch.attachments, "gone", lambda *_, **__: [] if removed else ["blob"])
+    monkeypatch.setattr(couch.attachments, "forget", lambda *_, **__: None)
+    with contents.kept():
+        couch.remove_contents(0)
+        assert removed == []
+    couch.remove_contents(0)
+    assert removed == [["blob"]]
