@@ -109,11 +109,14 @@ class Doors:
         self._pace = Pace()
 
     async def open(self, ephemeral: Ephemeral, expires: int) -> int:
-        """Open one more until then, and return its port; 0 where this hub is in no network."""
+        """Open one more until then, and return its port; 0 where this hub is in no network.
+
+        Raises OSError where none of the ports that were tried is free on all addresses.
+        """
         self._close_old()
-        sockets = _bound(self.addresses)
-        if not sockets:
+        if not self.addresses:
             return 0
+        sockets = _bound(self.addresses)
         port: int = sockets[0].getsockname()[1]
         made = tls.GivenTls(ephemeral.certificate, ephemeral.key)
         answer = _Answering(self, port)
@@ -245,7 +248,7 @@ async def _say(send: Send, status: int, body: bytes = b"") -> None:
 
 
 def _bound(addresses: Sequence[str]) -> list[socket.socket]:
-    """Return listening sockets of one free port on all the addresses; none where that fails."""
+    """Return listening sockets of one free port on all the addresses; raises OSError."""
     for _ in range(_TRIES):
         sockets: list[socket.socket] = []
         try:
@@ -260,4 +263,4 @@ def _bound(addresses: Sequence[str]) -> list[socket.socket]:
                 one.close()
             continue
         return sockets
-    return []
+    raise OSError(f"No port can be opened on {', '.join(addresses)}.")

@@ -22,7 +22,7 @@ from acl import gate, sql
 from couchapi import wakeups
 from discovery import store
 from discovery.core.networks import Network
-from discovery.finders import Finder
+from discovery.finders import UNAVAILABLE, Finder
 from discovery.finders.wifi import WifiFinder
 from discovery.known import Known
 from discovery.nearby import Nearby
@@ -38,11 +38,12 @@ logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
 _TURN_SECONDS = 60.0
+_RETRY_SECONDS = 2.0
 _SECOND_LOOK_SECONDS = 4.0
 """After a change: by then it shows whether what was begun finds its way by itself."""
 _TOGETHER_SECONDS = 0.2
 _END_SECONDS = 3.0
-_AFTER_FAILURE_SECONDS = 10.0
+_AFTER_FAILURE_SECONDS = 3.0
 _NAMELESS = datetime.timedelta(seconds=150)
 
 
@@ -77,6 +78,7 @@ class Finding:
         self._networks: Sequence[Network] = ()
         self._before: object = None
         self._turn_at = 0.0
+        self._retry_at = 0.0
         self._said: object = None
 
     async def live(self) -> None:
@@ -102,15 +104,23 @@ class Finding:
         place = tuple(one.interface for one in networks if one.mark in world.homes)
         changed = (world, place) != self._before
         if changed:
-            self._before = world, place
+            self._before = None  # Until it has come to an end, it has to be tried again.
             await self._move(world, place)
+            self._before = world, place
         now = time.monotonic()
+        if not changed and now >= self._retry_at and self._is_troubled():
+            self._retry_at = now + _RETRY_SECONDS
+            await self._nearby.begin()
         if changed or woken or now >= self._turn_at:
             self._turn_at = now + (_SECOND_LOOK_SECONDS if changed or woken else _TURN_SECONDS)
             await self._nearby.turn(armed=world.armed, place=(place, world.bluetooth, world.duty))
             await sync_to_async(store.forget_nameless)(timezone.now() - _NAMELESS)
         await self._say()
         return True
+
+    def _is_troubled(self) -> bool:
+        """Tell whether a network has not let us speak: it may have been too new."""
+        return bool(self._doors.addresses) and self._wifi.status().state == UNAVAILABLE
 
     async def _move(self, world: World, place: Sequence[str]) -> None:
         """Go on elsewhere, or with other means."""

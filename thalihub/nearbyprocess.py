@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+_CONNECTIONS = 256
+"""One more ends the one whose time runs out first: a stranger can hold no other."""
+
 
 def main(api_port: int) -> None:
     """Find hubs nearby until SIGTERM, or until all of it is switched off."""
@@ -11,7 +16,8 @@ def main(api_port: int) -> None:
     from thalihub.announcing import DoorServer
     from thalihub.finding import Finding
 
-    server = DoorServer(limits.from_settings())
+    few = dataclasses.replace(limits.from_settings(), connections=_CONNECTIONS)
+    server = DoorServer(few)
     finding = Finding(server, api_port)
     server.run_with(finding.live, finding.end, webprocess.calm_the_collector)
     javascript.close()

@@ -142,13 +142,18 @@ class WifiFinder:
     async def _close(self) -> None:
         for task in self._tasks:
             task.cancel()
-        await self._withdraw()
-        if self._browser is not None:
-            await self._browser.async_cancel()
-        if self._network is not None:
-            await self._network.async_close()
-        self._browser = self._network = None
-        self._peers.clear()
+        browser, network = self._browser, self._network
+        try:
+            await self._withdraw()
+            if browser is not None:
+                await browser.async_cancel()
+        except (OSError, ZeroconfError) as error:  # The network has gone before the goodbye.
+            logger.debug("There was no goodbye: %s", error)
+        finally:
+            self._browser = self._network = None
+            self._peers.clear()
+            if network is not None:
+                await network.async_close()
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)

@@ -54,7 +54,7 @@ def card(now: datetime.datetime) -> dict[str, Any]:
     A device without the identity key has the card that another device has signed.
     """
     kept = store.me().card
-    _publish_beacon(now)
+    publish_beacon(now)
     if not identity.has_identity_key(settings.HUB_DATA):
         if not kept:
             raise RefusedError("Your card is signed by your first device. Connect to it once.")
@@ -68,7 +68,8 @@ def card(now: datetime.datetime) -> dict[str, Any]:
     return dict(kept)
 
 
-def _publish_beacon(now: datetime.datetime) -> None:
+def publish_beacon(now: datetime.datetime) -> None:
+    """Say our notification key: in the card, and to the owner's other hubs."""
     newest = beaconkeys.ensure(settings.HUB_DATA, int(now.timestamp() * 1000))[0]
     said = {"key": newest.public, "until": newest.until}
     if store.me().beacon != said:

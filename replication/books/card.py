@@ -30,6 +30,7 @@ from discovery.core import card as cards
 from discovery.core.addresses import Address
 from discovery.core.errors import DiscoveryError
 from discovery.dialer import dial
+from discovery.pairing import ourselves
 from discovery.store import Contact
 from replication.books.names import CARD, ME
 
@@ -44,6 +45,8 @@ async def publish(now: datetime.datetime) -> None:
     """Put the card of now into `me`, where it is another than before."""
     found = await sql.scan(partial(_found, docid=CARD))
     if not identity.has_identity_key(settings.HUB_DATA):
+        # Its notification key comes into the card by way of the hub that signs it.
+        await sync_to_async(ourselves.publish_beacon)(now)
         await _take_over(found)
         return
     try:

@@ -102,3 +102,18 @@ async def test_a_pull_notes_its_progress_at_the_source(
     held = await owner.get(f"{database}/_local/{PREFIX}{DEVICE}")
     assert held.json()["lastSyncedSequenceNumber"] == "7-epoch"
     await news.note_progress(RemotePeer(owner_http, "nowhere", name="far"), DEVICE, 1)
+
+
+async def test_a_device_of_the_owner_has_news_of_all_that_is_not_kept_apart(
+    api: Any, owner: Any, database: str
+) -> None:
+    device = await sync_to_async(api.principal)(kind="device")
+    key = key_of(device)
+    await owner.put(f"{database}/one", {})
+    assert await news.waits_for([Reader(key, key, True)]) == {key}
+    names = (await owner.get("/_all_dbs")).json()
+    for name in names:
+        described = await owner.get(f"/{name}")
+        if described.status == 200:
+            await note(device, f"/{name}", described.json()["update_seq"], key)
+    assert await news.waits_for([Reader(key, key, True)]) == set()
