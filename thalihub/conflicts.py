@@ -202,6 +202,8 @@ def _other(opened: Opened, version: Version) -> Other:
 def _why(opened: Opened, shown: Version, other: Version) -> str:
     if other.kind == Kind.OPEN:
         return _why_open(opened, other)
+    if other.kind == Kind.DELETED and shown.is_deletion:
+        return _("Both were deleted.")
     if other.kind == Kind.DELETED:
         return _("This version was deleted, so the other one is shown.")
     if shown.clock > other.clock > 0:
@@ -239,7 +241,7 @@ def _decide(request: HttpRequest, opened: Opened) -> None:
         if "right" not in request.POST:
             batch = _writes(opened, base, request.POST.get("keep", ""))
             _check(async_to_sync(writing.store)(opened.database.name, batch, OURSELVES))
-        elif base != opened.versions[0].tip:
+        elif str(base) != opened.found.rev:
             raise Conflict
         decide = partial(meetings.decide, database_id=opened.database.id, docid=opened.found.docid)
         sql.write_sync(decide)
@@ -254,7 +256,7 @@ def _decide(request: HttpRequest, opened: Opened) -> None:
 def _writes(opened: Opened, base: revid.RevId, keep: str) -> list[Write]:
     shown, *others = opened.versions
     chosen = next((one for one in opened.versions if str(one.tip) == keep), None)
-    if chosen is None or base != shown.tip:
+    if chosen is None or str(base) != opened.found.rev:
         raise Conflict
     docid = opened.found.docid
     batch = [] if chosen is shown else [_again(opened, chosen, base)]

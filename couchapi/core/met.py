@@ -40,13 +40,23 @@ class Version(NamedTuple):
 
 
 def versions(tree: RevTree) -> list[Version]:
-    """Return the version that is shown, then the others, best first."""
-    shown, *others = tree.chains
+    """Return the version that is shown, then the others, best first.
+
+    Of a document that is deleted, that is the deletion: a leaf that the hub closed may have more
+    edits before it, and so be the winner, but it stands for an edit that lost.
+    """
+    shown = next((chain for chain in tree.chains if not _is_closed(tree, chain)), tree.chains[0])
+    others = [chain for chain in tree.chains if chain is not shown]
     first = Version(
         shown.tip, Kind.SHOWN, lww.clock_of(tree, shown.tip), shown.deleted, (shown.tip,)
     )
     ancestors = set(revtree.ancestry(tree, shown.tip))
     return [first, *(_other(tree, chain, ancestors) for chain in others)]
+
+
+def _is_closed(tree: RevTree, chain: Chain) -> bool:
+    before = revtree.ancestry(tree, chain.tip)[1:2]
+    return chain.deleted and bool(before) and chain.tip == lww.prune_of(before[0])
 
 
 def _other(tree: RevTree, chain: Chain, ancestors: set[RevId]) -> Version:
@@ -55,7 +65,7 @@ def _other(tree: RevTree, chain: Chain, ancestors: set[RevId]) -> Version:
     if not chain.deleted:
         return Version(tip, Kind.OPEN, clock, False, (tip,))
     before = revtree.ancestry(tree, tip)[1:2]
-    if before and tip == lww.prune_of(before[0]):
+    if _is_closed(tree, chain):
         return Version(tip, Kind.CLOSED, clock, False, (tip, before[0]))
     # What all had before it was deleted is no other version of what is shown.
     bodies = tuple(rev for rev in before if rev not in ancestors)

@@ -178,6 +178,21 @@ async def test_a_deletion_that_lost_can_be_done_after_all(browser, owner, databa
     assert (await owner.get(f"{database}/apple pie")).status == 404
 
 
+async def test_an_edit_that_a_later_deletion_won_over_is_taken_back(browser, owner, database):
+    gone = minted(ROOT, 1_750_000_002_000, deleted=True)
+    await arrive(owner, database, (OLD, ROOT), eggs=2)
+    await arrive(owner, database, (gone, ROOT), _deleted=True)
+    path = f"{database}/apple pie"
+    assert (await owner.get(path)).status == 404
+    said = await shown(browser, asked(database))
+    assert "The last writer wins" in said
+    assert "eggs" in said
+    (base,) = set(re.findall(r'name="base" value="([^"]+)"', said))
+    (keep,) = re.findall(r'name="keep" value="([^"]+)"', said)
+    assert "Done." in await choose(browser, asked(database), base=base, keep=keep)
+    assert (await owner.get(path)).json()["eggs"] == 2
+
+
 async def test_what_is_not_there_is_not_found(browser, owner, database):
     for url in (asked(database), asked("/nowhere"), reverse("conflict")):
         assert (await sync_to_async(browser.get)(url, secure=True)).status_code == 404

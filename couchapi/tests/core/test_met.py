@@ -28,6 +28,16 @@ def test_what_lost_is_read_where_it_was_closed() -> None:
     assert not other.is_deletion
 
 
+def test_of_a_deleted_document_the_deletion_is_shown_and_not_what_it_won_over() -> None:
+    gone = revid.mint(ROOT, True, b"{}", (), 1_750_000_002_000)
+    closed = lww.prune_of(OLD)
+    grown = tree(((gone, ROOT), True), ((closed, OLD, ROOT), True))
+    assert grown.chains[0].tip == closed
+    shown, other = versions(grown)
+    assert (shown.tip, shown.is_deletion) == (gone, True)
+    assert (other.kind, other.bodies) == (Kind.CLOSED, (closed, OLD))
+
+
 def test_what_nobody_has_decided_is_open() -> None:
     found = versions(tree(((NEW, ROOT), False), ((OLD, ROOT), False)))
     assert [one.kind for one in found] == [Kind.SHOWN, Kind.OPEN]
