@@ -95,7 +95,12 @@ def hubs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TorHub, Tor
     folder = tmp_path_factory.mktemp("tor")
     network, lines = TorNetwork(folder / "net"), folder / "lines"
     ada, bob = (
-        TorHub(tmp_path_factory.mktemp(name), HUB_TOR_LINES=str(lines), HUB_ADDRESSES=address)
+        TorHub(
+            tmp_path_factory.mktemp(name),
+            HUB_TOR_LINES=str(lines),
+            HUB_TOR_SECONDS="5",
+            HUB_ADDRESSES=address,
+        )
         for name, address in NOWHERE.items()
     )
     with contextlib.ExitStack() as stack, ThreadPoolExecutor(3) as pool:
@@ -172,8 +177,8 @@ def test_tor_is_started_again_and_the_rest_comes(friends: tuple[TorHub, TorHub])
         docs = [{"_id": f"many{n:04d}", "text": "x" * 1000} for n in range(1000)]
         owner.post("/notes/_bulk_docs", json={"docs": docs}).raise_for_status()
     before.send_signal(signal.SIGKILL)
-    eventually(lambda: bob.get("/notes").json()["doc_count"] >= 1003, what="all came, in the end")
-    eventually(ada.is_reachable, what="Ada is reachable again")
+    eventually(lambda: bob.get("/notes").json()["doc_count"] >= 1003, what="all came", seconds=150)
+    eventually(ada.is_reachable, what="Ada is reachable", seconds=120)
     assert ada.tor()["address"] == address
     assert ada.tor_process().pid != before.pid
     assert "failed" in {event["what"] for event in ada.tor()["events"]}
@@ -290,13 +295,17 @@ def test_a_new_address_is_told_to_contacts(friends: tuple[TorHub, TorHub]) -> No
     ada, bob = friends
     before = ada.tor()["address"]
     ada.manage("tor", "renew-address")
-    eventually(ada.is_reachable, what="the new one is reachable")
+    eventually(ada.is_reachable, what="the new one is reachable", seconds=120)
     after = ada.tor()["address"]
     assert after != before
-    eventually(lambda: after in _contacts(bob)[0]["addresses"], what="Bob knows", pause=0.3)
+    eventually(
+        lambda: after in _contacts(bob)[0]["addresses"], what="Bob knows", seconds=150, pause=0.5
+    )
     assert before not in _contacts(bob)[0]["addresses"]
     ada.put("/notes/moved")
-    eventually(lambda: bob.get("/notes/moved").status_code == 200, what="and comes there")
+    eventually(
+        lambda: bob.get("/notes/moved").status_code == 200, what="and comes there", seconds=150
+    )
 
 
 async def test_outside_its_hours_a_hub_is_not_there(
