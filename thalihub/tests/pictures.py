@@ -25,6 +25,7 @@ PAINT = """(code) => {
   const KEY = "7HUBKEY-THALIQR-EXAMPLE-OFAKEYT-EXTWHIC-HPEOPLE-COMPARE-TOGETHE";
   const steps = [
     [/[A-Z2-7]{7}(-[A-Z2-7]{7}){7}/g, KEY],
+    [/\\b(127\\.0\\.0\\.1):\\d{5}(?=.apps.connect)/g, "$1:8443"],
     [/\\b(127\\.0\\.0\\.1):\\d{5}\\b/g, "$1:6984"],
     [/\\/tmp\\/[^/]+\\//g, "/srv/hub/"],
     [/127\\.0\\.0\\.1:1$/g, "192.168.1.20:6984"],
@@ -59,12 +60,16 @@ class Shot(NamedTuple):
 
 
 SHOTS: Sequence[Shot] = (
+    Shot("limit", "/admin/setup/storage/"),
+    Shot("done", "/admin/setup/done/"),
     Shot("overview", "/admin/"),
     Shot("meet", "/meet/"),
     Shot("code", "/meet/show/"),
     Shot("scan", "/meet/scan/"),
     Shot("request", "{requested}"),
     Shot("digits", "{comparing}"),
+    Shot("invite", "/meet/invite/"),
+    Shot("group-file", "/meet/group/"),
     Shot("stopped", "{failed}"),
     Shot("nearby", "/meet/nearby/"),
     Shot("hubs-nearby", "/nearby/"),
@@ -82,6 +87,7 @@ SHOTS: Sequence[Shot] = (
     Shot("tor", "/tor/"),
     Shot("status", "/status/"),
     Shot("connect", "/apps/connect?name=Notes&databases=notes&origin=https%3A%2F%2Fnotes.example"),
+    Shot("applications", "/apps/"),
     Shot("inbox", "/inbox/"),
     Shot("phone", "/admin/", 360, "dark"),
     Shot("phone-german", "/meet/", 360, "light", "de"),
