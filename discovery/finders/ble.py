@@ -145,6 +145,9 @@ class BleFinder:
             except _FAILURES as error:
                 logger.info("Bluetooth has failed: %s", error)
                 words = NO_BLUEZ
+            except Exception:  # The outermost line of this task, which is to go on.
+                logger.exception("Bluetooth has failed; trying again.")
+                words = NO_BLUEZ
             finally:
                 await radio.close()
             self._status = Status(UNAVAILABLE, *words)
