@@ -6,7 +6,7 @@ import re
 
 from thalihub.tests.hubprocess import SOURCE
 
-_READ = re.compile(r"env\.(?:read\.\w+|folder|port|database)\(\s*\"([A-Z_]+)\"")
+_READ = re.compile(r"env\.(?:read\.\w+|folder|port|database|url)\(\s*\"([A-Z_]+)\"")
 _ROW = re.compile(r"^\| `([A-Z_]+)` \|", re.MULTILINE)
 
 
