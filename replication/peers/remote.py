@@ -146,7 +146,8 @@ class RemotePeer:
             "GET",
             self._path + "/" + _doc_path(wanted.docid),
             params=params,
-            headers={"accept": "multipart/related, application/json;q=0.5"},
+            # A server that is offered JSON, too, may well send everything inside the document.
+            headers={"accept": "multipart/related"},
         )
         answer = await self._sent(request)
         if answer.status_code == 404:
