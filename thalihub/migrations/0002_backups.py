@@ -4,44 +4,90 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('thalihub', '0001_initial'),
+        ("thalihub", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='BackupPlan',
+            name="BackupPlan",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('lock', models.TextField(blank=True, help_text='Opens by the passphrase only; empty: not set.')),
-                ('lineage', models.CharField(help_text='Of these tables, until a restore.', max_length=32)),
-                ('every', models.PositiveIntegerField(default=0, help_text='Seconds; 0: never.')),
-                ('whole_each', models.PositiveIntegerField(default=7, help_text='One in so many is whole, the others continue it.')),
-                ('keep', models.PositiveIntegerField(default=4, help_text='So many whole ones.')),
-                ('test_every', models.PositiveIntegerField(default=604800, help_text='Seconds; 0: never.')),
-                ('next_at', models.BigIntegerField(default=0, help_text='Unix seconds.')),
-                ('next_test_at', models.BigIntegerField(default=0, help_text='Unix seconds.')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "lock",
+                    models.TextField(
+                        blank=True, help_text="Opens by the passphrase only; empty: not set."
+                    ),
+                ),
+                (
+                    "lineage",
+                    models.CharField(help_text="Of these tables, until a restore.", max_length=32),
+                ),
+                ("every", models.PositiveIntegerField(default=0, help_text="Seconds; 0: never.")),
+                (
+                    "whole_each",
+                    models.PositiveIntegerField(
+                        default=7, help_text="One in so many is whole, the others continue it."
+                    ),
+                ),
+                ("keep", models.PositiveIntegerField(default=4, help_text="So many whole ones.")),
+                (
+                    "test_every",
+                    models.PositiveIntegerField(default=604800, help_text="Seconds; 0: never."),
+                ),
+                ("next_at", models.BigIntegerField(default=0, help_text="Unix seconds.")),
+                ("next_test_at", models.BigIntegerField(default=0, help_text="Unix seconds.")),
             ],
         ),
         migrations.CreateModel(
-            name='BackupRun',
+            name="BackupRun",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('file', models.TextField(help_text='Its name in the folder of backups.')),
-                ('is_test', models.BooleanField(default=False, help_text='A restore of it was tried.')),
-                ('is_whole', models.BooleanField(default=True)),
-                ('state', models.CharField(choices=[('running', 'Running'), ('done', 'Done'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='running', max_length=16)),
-                ('started_at', models.BigIntegerField(help_text='Unix seconds.')),
-                ('seen_at', models.BigIntegerField(help_text='When it was last heard of, in Unix seconds.')),
-                ('ended_at', models.BigIntegerField(help_text='Unix seconds.', null=True)),
-                ('done', models.BigIntegerField(default=0)),
-                ('total', models.BigIntegerField(default=0)),
-                ('size', models.BigIntegerField(default=0, help_text='Bytes.')),
-                ('documents', models.BigIntegerField(default=0)),
-                ('problem', models.TextField(blank=True, help_text='Why it failed.')),
-                ('head', models.TextField(blank=True, help_text='JSON: where the next one continues.')),
-                ('is_wanted', models.BooleanField(default=True, help_text='No: it is to end.')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("file", models.TextField(help_text="Its name in the folder of backups.")),
+                (
+                    "is_test",
+                    models.BooleanField(default=False, help_text="A restore of it was tried."),
+                ),
+                ("is_whole", models.BooleanField(default=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("running", "Running"),
+                            ("done", "Done"),
+                            ("failed", "Failed"),
+                            ("cancelled", "Cancelled"),
+                        ],
+                        default="running",
+                        max_length=16,
+                    ),
+                ),
+                ("started_at", models.BigIntegerField(help_text="Unix seconds.")),
+                (
+                    "seen_at",
+                    models.BigIntegerField(help_text="When it was last heard of, in Unix seconds."),
+                ),
+                ("ended_at", models.BigIntegerField(help_text="Unix seconds.", null=True)),
+                ("done", models.BigIntegerField(default=0)),
+                ("total", models.BigIntegerField(default=0)),
+                ("size", models.BigIntegerField(default=0, help_text="Bytes.")),
+                ("documents", models.BigIntegerField(default=0)),
+                ("problem", models.TextField(blank=True, help_text="Why it failed.")),
+                (
+                    "head",
+                    models.TextField(blank=True, help_text="JSON: where the next one continues."),
+                ),
+                ("is_wanted", models.BooleanField(default=True, help_text="No: it is to end.")),
             ],
         ),
     ]
