@@ -30,6 +30,7 @@ from discovery.core import card as cards
 from discovery.core.addresses import Address
 from discovery.core.errors import DiscoveryError
 from discovery.dialer import dial
+from discovery.dialer.broken import BROKEN
 from discovery.pairing import ourselves
 from discovery.store import Contact
 from replication.books.names import CARD, ME
@@ -89,7 +90,7 @@ async def _ask(contact: Contact, turns: asyncio.Semaphore, now: datetime.datetim
             async with dial(contact.key, addresses, timeout=_SECONDS) as session:
                 document = await _card_of(session.client)
             await pairing.receive_card(contact.name, document, now)
-        except (HubError, httpx.HTTPError, ValueError):
+        except (HubError, *BROKEN, ValueError):
             # It is asked again; and a card of another key has raised the alarm already.
             return False
     return True
