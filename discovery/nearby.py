@@ -181,8 +181,11 @@ class Nearby:
 
     async def end(self) -> None:
         """Say goodbye."""
-        for task in self._tasks:
+        tasks = {*self._tasks}
+        for task in tasks:
             task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
         for finder in self.finders:
             await finder.forget()
 

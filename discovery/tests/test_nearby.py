@@ -425,6 +425,8 @@ async def test_two_who_wait_see_each_other_by_names_drawn_by_lot(
     assert bench.nearby.name == "" and bench.finder.said is None
     await bench.nearby.turn(armed=True)
     assert bench.nearby.name not in ("", name), "The next comparison has another name."
+    while bench.nearby._tasks:
+        await asyncio.wait(bench.nearby._tasks)
 
 
 @pytest.mark.parametrize("name", ["", "Ada", "abcd-efgh", "ABCD-EFGH\n", "ABCD-EFGH-", 7, None])
