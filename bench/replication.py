@@ -45,31 +45,47 @@ class Idle(NamedTuple):
     """Of a core."""
 
 
-def measure(hub: HubProcess, folder: Path, count: int) -> tuple[Cost, list[float], Idle]:
-    """Return the cost of a pull of `count` documents by a second hub, delays in ms, idle jobs.
+class Between(NamedTuple):
+    """Two hubs: what a database costs that goes over, delays in ms, jobs that wait."""
 
-    The CPU is that of all processes of both hubs.
-    """
+    pulled: Cost
+    pushed: Cost
+    delays: list[float]
+    idle: Idle
+
+
+def measure(hub: HubProcess, folder: Path, count: int) -> Between:
+    """Measure `count` documents both ways; the CPU is that of all processes of both hubs."""
     with HubProcess(folder / "second", HUB_LOG_LEVEL="WARNING") as second:
         hub.manage("principal", "add", "second", "--key", second.status["key"])
         second.manage("principal", "add", "first", "--key", hub.status["key"])
-        whole, delays = _whole(hub, second, count), _delays(hub, second)
-        return whole, delays, _idle(hub, second, min(IDLE_JOBS, 1 + count // 40))
+        return Between(
+            _whole(hub, second, count),
+            _whole(hub, second, count, pushes=True),
+            _delays(hub, second),
+            _idle(hub, second, min(IDLE_JOBS, 1 + count // 40)),
+        )
 
 
-def _whole(hub: HubProcess, second: HubProcess, count: int) -> Cost:
-    with hub.client(hub.owner) as owner:
-        owner.put("/carried")
+def _whole(hub: HubProcess, second: HubProcess, count: int, *, pushes: bool = False) -> Cost:
+    name = "pushed" if pushes else "carried"
+    with hub.client(hub.owner) as owner, second.client(second.owner) as other:
+        owner.put(f"/{name}")
         for _ in range(0, count, 1000):
             batch = documents(min(1000, count))
-            assert owner.post("/carried/_bulk_docs", json={"docs": batch}).status_code == 201
-    hub.manage("grant", "add", "carried", "read", "second")
-    meter = Meter([psutil.Process(one.status["pid"]) for one in (hub, second)])
-    _add(second, hub, "carried", "--once")
-    with second.client(second.owner) as owner:
+            assert owner.post(f"/{name}/_bulk_docs", json={"docs": batch}).status_code == 201
+        meter = Meter([psutil.Process(one.status["pid"]) for one in (hub, second)])
+        if pushes:
+            other.put(f"/{name}")
+            second.manage("grant", "add", name, "read", "first")
+            second.manage("grant", "add", name, "write", "first")
+            _add(hub, second, name, "--once", "--push")
+        else:
+            hub.manage("grant", "add", name, "read", "second")
+            _add(second, hub, name, "--once")
 
         def arrived() -> int:
-            return int(owner.get("/carried").json().get("doc_count", 0))
+            return int(other.get(f"/{name}").json().get("doc_count", 0))
 
         # The job may run before the command that made it has ended: what came before does not
         # count, and where all has come, as of few documents, there is nothing to measure.
@@ -118,6 +134,6 @@ def _url(hub: HubProcess, db_name: str) -> str:
     return f"httpkey://127.0.0.1:{hub.status['api_port']}/{hub.status['device_key']}/{db_name}"
 
 
-def _add(second: HubProcess, hub: HubProcess, db_name: str, often: str) -> int:
-    words = ("job", "add", db_name, _url(hub, db_name), "--pull", often, "--json")
+def _add(second: HubProcess, hub: HubProcess, db_name: str, often: str, way: str = "--pull") -> int:
+    words = ("job", "add", db_name, _url(hub, db_name), way, often, "--priority", "now", "--json")
     return int(json.loads(second.manage(*words))["id"])

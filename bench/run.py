@@ -180,14 +180,22 @@ async def _more(hub: HubProcess, meter: Meter, options: argparse.Namespace, fold
 
 
 def _between_hubs(hub: HubProcess, folder: Path, count: int) -> list[list[str]]:
-    whole, delays, idle = replication.measure(hub, folder, count)
-    speed = f"{whole.per_second:,.0f}/s, {whole.cpu_us:.0f} µs of both hubs' CPU each"
+    between = replication.measure(hub, folder, count)
+    rows = [
+        [
+            f"{count:,} documents {way} between hubs",
+            f"{cost.per_second:,.0f}/s, {cost.cpu_us:.0f} µs of both hubs' CPU each",
+            f"above {replication.PER_SECOND:,}/s",
+        ]
+        for way, cost in (("pulled", between.pulled), ("pushed", between.pushed))
+    ]
+    delays, idle = between.delays, between.idle
     late = delays[int(len(delays) * 0.95)]
     arrives = f"{delays[len(delays) // 2]:.0f} ms, 95 of 100 within {late:.0f} ms"
     waits = f"{idle.megabytes:.0f} MB more, {idle.percent:.1f} % of a core"
     allowed = f"below {replication.IDLE_MB} MB and {replication.IDLE_PERCENT} %"
     return [
-        [f"hub to hub, {count:,} documents", speed, f"above {replication.PER_SECOND:,}/s"],
+        *rows,
         ["a change arrives at another hub", arrives, f"below {replication.ARRIVES_MS} ms"],
         [f"{idle.jobs} idle continuous jobs", waits, allowed],
     ]
