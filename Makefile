@@ -12,7 +12,7 @@ export PIP_NO_INPUT := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help hub test test-fast test-nightly lint format bench messages pictures scanner clean programs
+.PHONY: help hub test test-compose test-fast test-nightly lint format bench messages pictures scanner clean programs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,7 +21,11 @@ hub: .venv/hub ## install what the hub needs, then run it until Ctrl-C
 	@exec $(BIN)/python manage.py hub
 
 test: .venv/test programs clients/node_modules/.installed ## run every test, installing what they need
-	@$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not requires_docker" $(ARGS)
+
+test-compose: .venv/test ## build the images and try the containers, on a Docker engine of its own
+	@.ci/install-programs compose
+	@$(PYTEST) -s -m requires_docker thalihub/tests/test_compose.py $(ARGS)
 
 test-fast: .venv/test ## run the tests that need nothing but Python and take under a minute
 	@$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "$(FAST)" $(ARGS)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import functools
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -127,10 +126,8 @@ def _namespaces() -> bool:
 
 
 def _docker() -> bool:
-    if not _program("docker")():
-        return False
-    asked = subprocess.run(["docker", "info"], capture_output=True, timeout=60, check=False)
-    return asked.returncode == 0
+    programs = ("dockerd", "docker", "docker-compose", "debootstrap", "iptables")
+    return os.geteuid() == 0 and _program(*programs)()
 
 
 REQUIREMENTS: dict[str, tuple[Callable[[], bool], str]] = {
@@ -160,5 +157,8 @@ REQUIREMENTS: dict[str, tuple[Callable[[], bool], str]] = {
         _namespaces,
         "Run as root with iproute2 installed (`apt-get install iproute2`).",
     ),
-    "requires_docker": (_docker, "Install Docker and start its engine."),
+    "requires_docker": (
+        _docker,
+        "Run as root: `apt-get install docker.io docker-compose debootstrap iptables`.",
+    ),
 }

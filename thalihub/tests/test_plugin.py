@@ -61,7 +61,7 @@ def _run(folder: Path, *arguments: str, **environment: str) -> str:
 
 def test_a_missing_program_is_named_with_its_remedy(tmp_path: Path) -> None:
     printed = _run(tmp_path, "-k", "docker")
-    assert "requires_docker: Install Docker and start its engine." in printed
+    assert "requires_docker: Run as root: `apt-get install docker.io" in printed
     assert "1 skipped" in printed
 
 
