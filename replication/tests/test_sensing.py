@@ -17,7 +17,8 @@ from acl import sql
 from replication import sensing
 from replication.core.policy import Conditions
 from replication.store import policy
-from replication.tests.networkmanager import managing, private_bus
+from replication.tests.networkmanager import managing
+from thalihub.tests.privatebus import private_bus
 
 
 @pytest.fixture(scope="module")

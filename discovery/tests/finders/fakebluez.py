@@ -8,19 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import subprocess
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 from dbus_fast import DBusError, Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
 
-_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig><type>session</type><listen>unix:path={path}</listen><auth>EXTERNAL</auth>
-<policy context="default"><allow send_destination="*"/><allow eavesdrop="true"/><allow own="*"/>
-{more}</policy></busconfig>"""
 DENYING = '<deny send_destination="org.bluez"/>'
 PROPERTIES = "org.freedesktop.DBus.Properties"
 MANAGER = "org.freedesktop.DBus.ObjectManager"
@@ -31,21 +24,6 @@ _LATER = 0.02
 """Seconds after its reply that a scan has results: bleak does not see them before."""
 
 Objects = dict[str, dict[str, dict[str, Variant]]]
-
-
-@contextlib.contextmanager
-def private_bus(folder: Path, more: str = "") -> Iterator[str]:
-    """Run a dbus-daemon, and give its address."""
-    config = folder / "bus.conf"
-    config.write_text(_CONFIG.format(path=folder / "bus", more=more))
-    with subprocess.Popen(
-        ["dbus-daemon", f"--config-file={config}", "--nofork", "--print-address"],
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as daemon:
-        assert daemon.stdout is not None
-        yield daemon.stdout.readline().strip()
-        daemon.terminate()
 
 
 class FakeBluez:

@@ -21,8 +21,8 @@ from discovery.tests.finders.fakebluez import (
     DENYING,
     FakeBluez,
     bluez,
-    private_bus,
 )
+from thalihub.tests.privatebus import private_bus
 
 pytestmark = [pytest.mark.requires_dbus]
 
