@@ -14,11 +14,11 @@ import psutil
 import pytest
 
 from acl import sql
+from acl.tests.privatebus import private_bus
 from replication import sensing
 from replication.core.policy import Conditions
 from replication.store import policy
 from replication.tests.networkmanager import managing
-from thalihub.tests.privatebus import private_bus
 
 
 @pytest.fixture(scope="module")

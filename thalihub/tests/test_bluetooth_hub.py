@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from acl.tests.privatebus import private_bus
 from discovery.tests.finders.fakebluez import FakeBluez, bluez
 from thalihub.tests.hubprocess import HubProcess, eventually
-from thalihub.tests.privatebus import private_bus
 
 pytestmark = [pytest.mark.slow, pytest.mark.requires_dbus]
 

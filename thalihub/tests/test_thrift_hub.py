@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from acl.tests.privatebus import private_bus
 from replication.tests.networkmanager import Manager, managing
 from thalihub.tests.hubprocess import HubProcess, eventually
-from thalihub.tests.privatebus import private_bus
 
 pytestmark = [pytest.mark.slow, pytest.mark.requires_dbus]
 

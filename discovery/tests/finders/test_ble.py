@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from acl.tests.privatebus import private_bus
 from discovery.core import advert
 from discovery.core.advert import BadAdvert
 from discovery.finders import OFF, ON, UNAVAILABLE, Finder, Status, ble_radio
@@ -22,7 +23,6 @@ from discovery.tests.finders.fakebluez import (
     FakeBluez,
     bluez,
 )
-from thalihub.tests.privatebus import private_bus
 
 pytestmark = [pytest.mark.requires_dbus]
 
