@@ -35,7 +35,7 @@ from couchapi.reader import Form, Opened
 from couchapi.store import databases, documents, local_documents
 from couchapi.store.documents import Found
 from couchapi.store.writes import OURSELVES, Write
-from replication.core.errors import Fatal, Retryable, SourceMissing
+from replication.core.errors import Fatal, ReplicationError, Retryable, SourceMissing
 from replication.peers.base import Batch, Change, Changes, Failure, Fetched, Related, Wanted
 
 _REVS = DocumentQuery(revs=True, latest=True)
@@ -208,19 +208,24 @@ class LocalPeer:
 
     async def write_related(self, related: Related) -> Failure | None:
         """Write one revision with its attachments; raises MissingStub."""
-        docid = related.wanted.docid
         try:
-            document, uploaded = await multiparts.take(
-                related.content_type, related.pieces, OURSELVES.key
-            )
-            async with uploads.adopting(list(uploaded.values())):
-                parts = docjson.split(document, docid)
-                one = write_of(parts, docid, parts.rev, False, uploaded)
-                ((_, result),) = await writing.store(self._db_name, [one], self._author)
-        except (MissingStub, StorageFull, DatabaseMissing):
+            async with _translated():
+                return await self._write_related(related)
+        except Fatal as refused:
+            # What the database refuses for good is counted; a connection that broke is tried again.
+            if isinstance(refused.__cause__, HubError):
+                return _failure(related.wanted.docid, refused.__cause__)
             raise
-        except HubError as error:
-            return _failure(docid, error)
+
+    async def _write_related(self, related: Related) -> Failure | None:
+        docid = related.wanted.docid
+        document, uploaded = await multiparts.take(
+            related.content_type, related.pieces, OURSELVES.key
+        )
+        async with uploads.adopting(list(uploaded.values())):
+            parts = docjson.split(document, docid)
+            one = write_of(parts, docid, parts.rev, False, uploaded)
+            ((_, result),) = await writing.store(self._db_name, [one], self._author)
         return _failure(docid, result) if isinstance(result, HubError) else None
 
     async def commit(self) -> None:
@@ -233,7 +238,7 @@ async def _translated() -> AsyncIterator[None]:
         yield
     except DatabaseMissing as error:
         raise SourceMissing from error
-    except MissingStub:
+    except (MissingStub, ReplicationError):
         raise
     except StorageFull as error:
         raise Retryable(error.reason) from error

@@ -58,9 +58,9 @@ class FaultProxy:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        # The clients have gone, so each connection comes to its end.
+        while self._tasks:
+            await asyncio.wait(self._tasks, timeout=30)
         await self._server.wait_closed()
 
     def arm(self, fault: Fault | None) -> None:

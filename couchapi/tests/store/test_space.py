@@ -14,6 +14,7 @@ BALLAST = settings.HUB_DATA / "ballast"
 
 @pytest.fixture(autouse=True)
 def _clean():
+    BALLAST.unlink(missing_ok=True)  # Housekeeping may have laid one.
     yield
     BALLAST.unlink(missing_ok=True)
     space._Seen.until = 0.0
