@@ -104,6 +104,7 @@ async def test_a_pull_notes_its_progress_at_the_source(
     await news.note_progress(RemotePeer(owner_http, "nowhere", name="far"), DEVICE, 1)
 
 
+@pytest.mark.usefixtures("no_other_databases")
 async def test_a_device_of_the_owner_has_news_of_all_that_is_not_kept_apart(
     api: Any, owner: Any, database: str
 ) -> None:

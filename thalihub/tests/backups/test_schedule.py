@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from functools import partial
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from acl import sql
-from acl.core.policy import ADDRESSBOOK
 from couchapi import tasks as couch
-from couchapi.store import contents, databases
-from replication.books.names import INBOX, ME
+from couchapi.store import contents
 from thalihub import tasks
 from thalihub.backups import restoring, schedule, sealing
 from thalihub.backups.store import runs
@@ -26,22 +22,14 @@ PASSPHRASE = "correct horse battery"
 
 
 @pytest.fixture
-def folder(api, settings, tmp_path, monkeypatch):
+def folder(no_other_databases, settings, tmp_path, monkeypatch):
     """Where backups go; nothing is kept of the plan."""
-    _forget_what_other_tests_have_damaged()
     settings.HUB_BACKUPS = tmp_path / "backups"
     monkeypatch.setattr(schedule.making, "new_lock", _cheap_lock)
     monkeypatch.setattr(tasks.look_after_backups, "delay", lambda: None)
     yield settings.HUB_BACKUPS
     BackupRun.objects.all().delete()
     BackupPlan.objects.all().delete()
-
-
-def _forget_what_other_tests_have_damaged() -> None:
-    for database in sql.read_sync(databases.everything):
-        if database.name not in (ADDRESSBOOK, INBOX, ME):
-            sql.write_sync(partial(databases.drop, name=database.name))
-    couch.housekeeping()
 
 
 def _cheap_lock(passphrase, *, private, salt):
