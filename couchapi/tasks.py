@@ -50,6 +50,12 @@ def look_after() -> None:
 
 
 @shared_task(ignore_result=True)
+def measure() -> None:
+    """Measure what has changed, for somebody who looks at it now."""
+    upkeep.catch_up()
+
+
+@shared_task(ignore_result=True)
 def housekeeping() -> None:
     """Remove dropped databases and abandoned uploads, and settle what is due."""
     while sql.write_sync(maintenance.drop_slice):

@@ -6,6 +6,7 @@ end it; what a killed worker left is begun again.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from functools import partial
@@ -55,6 +56,23 @@ def look_after() -> None:
     for database in sql.read_sync(databases.everything):
         if upkeep.is_stale(known.get(database.id), database.update_seq, _now()):
             _look_at(database.name)
+
+
+def changed() -> list[str]:
+    """Return the databases to be measured anew for somebody who looks at them now."""
+    known = sql.read_sync(sizes.measured)
+    return [
+        one.name
+        for one in sql.read_sync(databases.everything)
+        if upkeep.is_worth_a_look(known.get(one.id), one.update_seq, _now())
+    ]
+
+
+def catch_up() -> None:
+    """Measure them."""
+    for name in changed():
+        with contextlib.suppress(DatabaseMissing):  # It has just been deleted.
+            measure(name)
 
 
 def _look_at(db_name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -18,10 +19,11 @@ from acl import sql
 from acl import store as people
 from acl.core.errors import RefusedError
 from acl.core.policy import ADDRESSBOOK
-from couchapi import tasks
+from couchapi import tasks, upkeep
 from couchapi.core import room
+from couchapi.core.errors import WorkerUnreachable
 from couchapi.core.names import REPLICATOR
-from couchapi.core.upkeep import Sizes
+from couchapi.core.upkeep import Measured, Sizes
 from couchapi.store import databases, designs, shares, sizes, space, works
 from couchapi.store.databases import DatabaseRow
 from couchapi.store.works import Work
@@ -49,6 +51,8 @@ class Line(NamedTuple):
     name: str
     sizes: Sizes
     documents: int
+    is_measured: bool
+    """Whether it is known what it consists of."""
     quota: int | None
     unused_indexes: int
     work: Work | None
@@ -62,7 +66,9 @@ class Line(NamedTuple):
 
     @property
     def parts(self) -> list[tuple[str, int]]:
-        """What it consists of, in words, the largest first."""
+        """What it consists of, in words, the largest first; nothing before it was measured."""
+        if not self.is_measured:
+            return []
         named = [(str(words), getattr(self.sizes, part)) for part, words in _PARTS]
         return sorted(((words, size) for words, size in named if size), key=lambda one: -one[1])
 
@@ -121,16 +127,15 @@ def _lines() -> list[Line]:
     of_database = {work.db_name: work for work in going_on}
     found = []
     for row in sql.read_sync(databases.everything):
-        known = measured.get(row.id)
-        held = known.sizes if known else Sizes(documents=row.body_size)
-        found.append(_line(row, held, of_database.get(row.name)))
+        found.append(_line(row, measured.get(row.id), of_database.get(row.name)))
     return sorted(found, key=lambda line: (-line.sizes.total, line.name))
 
 
-def _line(row: DatabaseRow, held: Sizes, work: Work | None) -> Line:
+def _line(row: DatabaseRow, known: Measured | None, work: Work | None) -> Line:
+    held = known.sizes if known else Sizes(documents=row.body_size)
     unused = sql.read_sync(partial(designs.unused_size, database_id=row.id)) if held.indexes else 0
     can_go = row.name not in _OF_THE_HUB
-    return Line(row.name, held, row.doc_count, row.quota, unused, work, can_go)
+    return Line(row.name, held, row.doc_count, known is not None, row.quota, unused, work, can_go)
 
 
 def _holders() -> list[Holder]:
@@ -175,8 +180,16 @@ def storage(request: HttpRequest) -> HttpResponse:
     form = QuotaForm(request.POST if "quota" in request.POST else None)
     if request.method == "POST" and _changed(request, form):
         return redirect("storage")
+    _have_it_measured()
     largest = sql.read_sync(partial(sizes.largest, limit=_LARGEST))
     return page.shown(request, "hub/room.html", _("Storage"), form=form, largest=largest)
+
+
+def _have_it_measured() -> None:
+    """Let a worker measure what has changed; the live part of the page shows it then."""
+    with contextlib.suppress(WorkerUnreachable):  # The status says so.
+        if upkeep.changed():
+            async_to_sync(tasks.later)(tasks.measure)
 
 
 def _changed(request: HttpRequest, form: QuotaForm) -> bool:

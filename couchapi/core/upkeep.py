@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 _HOUR: Final = 3600
+_MINUTE: Final = 60
 
 
 class Sizes(NamedTuple):
@@ -59,6 +60,13 @@ def is_stale(measured: Measured | None, update_seq: int, now: int) -> bool:
         return True
     changed = update_seq - measured.seq
     return changed > 0 and (now - measured.at >= _HOUR or changed > 1000 + measured.seq // 10)
+
+
+def is_worth_a_look(measured: Measured | None, update_seq: int, now: int) -> bool:
+    """Tell whether somebody who looks should see it measured anew: once a minute, if it changed."""
+    if measured is None:
+        return True
+    return update_seq > measured.seq and now - measured.at >= _MINUTE
 
 
 def is_compaction_due(sizes: Sizes, threshold: Threshold) -> bool:

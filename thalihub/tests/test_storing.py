@@ -77,6 +77,36 @@ def test_each_database_says_what_it_consists_of(shelf, monkeypatch):
     assert "Old versions: 7" in drawn().replace("\u00a0", " ")
 
 
+@pytest.mark.usefixtures("no_other_databases")
+def test_who_opens_the_page_sees_what_a_new_database_consists_of_in_a_moment(
+    browser, shelf, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr(tasks.measure, "delay", lambda: asked.append("measure"))
+    tasks.measure()
+    browser.get(reverse("storage"), secure=True)
+    assert not asked
+    other = Shelf(shelf.name + "-new")
+    sql.write_sync(partial(databases.create, name=other.name, policy="lww", epoch="first"))
+    other.put("a", b'{"n":2}')
+    browser.get(reverse("storage"), secure=True)
+    assert asked == ["measure"]
+    assert line_of(other.name).parts == []
+    assert "is being measured" in drawn()
+    tasks.measure()
+    assert ("Documents", 7) in line_of(other.name).parts
+    sql.write_sync(partial(databases.drop, name=other.name))
+
+
+def test_the_page_opens_without_a_worker_to_measure(browser, shelf, monkeypatch):
+    def gone():
+        raise OSError("nobody takes it")
+
+    monkeypatch.setattr(tasks.measure, "delay", gone)
+    monkeypatch.setattr(upkeep, "changed", lambda: [shelf.name])
+    assert browser.get(reverse("storage"), secure=True).status_code == 200
+
+
 def test_a_database_is_compacted_when_the_owner_asks(browser, shelf, handed):
     shown = press(browser, compact=shelf.name)
     assert handed == [(shelf.name,)]

@@ -33,6 +33,22 @@ def test_what_has_changed_is_measured_again(
 
 
 @pytest.mark.parametrize(
+    ("measured", "seq", "now", "worth"),
+    [
+        (None, 0, 0, True),
+        (Measured(5, 0, Sizes()), 5, HOUR, False),
+        (Measured(5, 0, Sizes()), 6, 59, False),
+        (Measured(5, 0, Sizes()), 6, 60, True),
+    ],
+    ids=["never", "unchanged", "just looked", "changed"],
+)
+def test_who_looks_sees_it_measured_once_a_minute(
+    measured: Measured | None, seq: int, now: int, worth: bool
+) -> None:
+    assert upkeep.is_worth_a_look(measured, seq, now) is worth
+
+
+@pytest.mark.parametrize(
     ("sizes", "due"),
     [
         (Sizes(documents=40 * MIB, old_bodies=20 * MIB), True),
