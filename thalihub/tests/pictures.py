@@ -6,13 +6,17 @@ a picture changes when its page does.
 
 from __future__ import annotations
 
+import base64
 import json
+import random
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import httpx
 from playwright.sync_api import Page, sync_playwright
 
 from thalihub.tests.hubprocess import SOURCE, HubProcess
@@ -82,7 +86,7 @@ SHOTS: Sequence[Shot] = (
     Shot("in-step", "/sync/", most=1100),
     Shot("conflicts", "/conflicts/?database=letters"),
     Shot("conflict", "/conflicts/document/?database=letters&document=hello"),
-    Shot("storage", "/storage/"),
+    Shot("storage", "/storage/", most=1400),
     Shot("backups", "/backups/"),
     Shot("tor", "/tor/"),
     Shot("status", "/status/"),
@@ -113,6 +117,7 @@ def _take_all(page: Page, hub: HubProcess, folder: Path) -> None:
     code = hub.manage("shell", "-v", "0", "-c", DRAW)
     _claim(page, hub, folder, code)
     addresses = _filled(hub)
+    _wait_for_the_clock(hub)
     for shot in SHOTS:
         page.context.clear_cookies(name="django_language")
         cookie = {"name": "django_language", "value": shot.language, "url": hub.pages_url}
@@ -139,10 +144,31 @@ def _filled(hub: HubProcess) -> dict[str, str]:
         owner.put("/letters/hello", json={"text": "Good morning", "to": ["Berta"]})
         message = {"from": "Berta", "subject": "Party", "text": "On Sunday at four. Bring a cake!"}
         owner.put("/inbox/party", json=message)
+        _stored(owner)
     said = hub.manage("shell", "-v", "0", "-c", "from thalihub.tests import scenes; scenes.fill()")
     hub.manage("shell", "-v", "0", "-c", "from thalihub.tests import scenes; scenes.calm()")
     known: dict[str, str] = json.loads(said.splitlines()[-1])
     return known
+
+
+def _stored(owner: httpx.Client) -> None:
+    """Let databases differ in what they consist of: attachments, old versions."""
+    for number in range(1, 9):
+        photo = base64.b64encode(random.Random(number).randbytes(180_000 * number)).decode()  # noqa: S311
+        held = {"beach.jpg": {"content_type": "image/jpeg", "data": photo}}
+        owner.put(f"/photos/summer-{number}", json={"taken": "2026-07-11", "_attachments": held})
+    for name in ("bread", "plum cake", "soup"):
+        rev: dict[str, str] = {}
+        for number in range(60):
+            text = f"Version {number}: " + "flour, butter, sugar; " * 40
+            said = owner.put(f"/recipes/{name}", json={"text": text, **rev}).json()
+            rev = {"_rev": said["rev"]}
+
+
+def _wait_for_the_clock(hub: HubProcess) -> None:
+    """Wait until what runs by the clock has run, so that the status page does not wait for it."""
+    while "It has not looked yet." in hub.try_manage("doctor", "--json").stdout:
+        time.sleep(2)
 
 
 def _take(page: Page, folder: Path, shot: Shot, url: str, code: str) -> None:
