@@ -57,6 +57,7 @@ def _with_origin(origin: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_a_person_is_added_by_the_key_text_that_they_read_out(browser: Client) -> None:
     assert _post(browser, "principal/add/", **_person()).status_code == 302
     assert Principal.objects.get(name="anna").key == key("anna")

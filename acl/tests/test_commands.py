@@ -271,6 +271,7 @@ def test_there_is_nothing_to_show_before_the_first_start(data: Path) -> None:
     assert "Start the hub" in refused("identity", "export", str(data / "file"))
 
 
+@pytest.mark.slow
 def test_an_identity_goes_to_another_hub_by_its_file(
     tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -171,6 +171,7 @@ def test_two_processes_make_one_identity(tmp_path: Path) -> None:
 # -- recovery
 
 
+@pytest.mark.slow
 def test_a_recovery_file_makes_a_fresh_hub_ours(tmp_path: Path) -> None:
     lost = identity.ensure(tmp_path / "lost", NOW)
     saved = identity.export(tmp_path / "lost", PASSPHRASE)
@@ -182,6 +183,7 @@ def test_a_recovery_file_makes_a_fresh_hub_ours(tmp_path: Path) -> None:
     assert identity.ensure(tmp_path / "new", NOW) == found
 
 
+@pytest.mark.slow
 def test_the_recovery_file_does_not_show_the_key(tmp_path: Path) -> None:
     identity.ensure(tmp_path, NOW)
     saved = identity.export(tmp_path, PASSPHRASE)
@@ -191,6 +193,7 @@ def test_the_recovery_file_does_not_show_the_key(tmp_path: Path) -> None:
         identity.export(tmp_path, "too short")
 
 
+@pytest.mark.slow
 def test_importing_our_own_identity_again_is_no_harm(tmp_path: Path) -> None:
     ours = identity.ensure(tmp_path, NOW)
     before = _contents(tmp_path)
@@ -200,6 +203,7 @@ def test_importing_our_own_identity_again_is_no_harm(tmp_path: Path) -> None:
     assert _contents(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_a_hub_of_somebody_keeps_its_identity(tmp_path: Path) -> None:
     _another_hub(tmp_path / "one")
     saved = identity.export(tmp_path / "one", PASSPHRASE)
@@ -209,6 +213,7 @@ def test_a_hub_of_somebody_keeps_its_identity(tmp_path: Path) -> None:
     assert identity.load(tmp_path / "two") == ours
 
 
+@pytest.mark.slow
 def test_a_wrong_passphrase_leaves_nothing_behind(tmp_path: Path) -> None:
     identity.ensure(tmp_path / "one", NOW)
     saved = identity.export(tmp_path / "one", PASSPHRASE)
@@ -228,6 +233,7 @@ def test_a_half_written_file_is_not_taken_for_a_key(tmp_path: Path) -> None:
 # -- tables that somebody else has
 
 
+@pytest.mark.slow
 def test_a_hub_does_not_take_the_tables_of_another_identity(tmp_path: Path) -> None:
     _another_hub(tmp_path / "stranger")
     saved = identity.export(tmp_path / "stranger", PASSPHRASE)
@@ -243,6 +249,7 @@ def test_a_hub_does_not_take_the_tables_of_another_identity(tmp_path: Path) -> N
     assert Principal.objects.get(kind="owner").key == ours.key
 
 
+@pytest.mark.slow
 def test_a_recovered_hub_leaves_the_lost_one_to_be_revoked(tmp_path: Path) -> None:
     lost = identity.ensure(tmp_path / "lost", NOW)
     saved = identity.export(tmp_path / "lost", PASSPHRASE)

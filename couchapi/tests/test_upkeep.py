@@ -87,6 +87,7 @@ def test_it_does_not_go_on_twice(shelf: Shelf) -> None:
     sql.write_sync(partial(works.end, work=work))
 
 
+@pytest.mark.slow
 def test_what_a_killed_worker_left_is_begun_again(shelf: Shelf) -> None:
     _edit_twice(shelf)
     begin = partial(works.begin, database_id=shelf.row().id, kind=Kind.COMPACTION, total=5)

@@ -243,6 +243,7 @@ class TestServers:
         await worker.end()
         await sql.write(partial(jobs.remove, number=number))
 
+    @pytest.mark.slow
     async def test_a_change_at_a_server_wakes_its_pull(
         self, server: str, owner: Any, pair: tuple[str, str]
     ) -> None:

@@ -112,6 +112,7 @@ def test_a_sentence_with_names_is_known_by_its_form(sentence, said):
         assert sentences.said(sentence) == sentence
 
 
+@pytest.mark.slow
 def test_the_forms_of_sentences_are_those_of_the_source():
     assert sentences.FORMS.read_text() == catalogue.forms(), "Run make messages."
 

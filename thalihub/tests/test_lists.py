@@ -76,6 +76,7 @@ def test_a_list_can_be_searched_or_filtered(browser, model):
     assert page(browser, model, "changelist", q="x")[0] == 200
 
 
+@pytest.mark.slow
 def test_a_row_can_be_looked_at_and_its_secrets_stay_where_they_are(browser):
     for row in rows():
         for found in (

@@ -60,12 +60,14 @@ def names():
     return [one.name for one in people.list_principals()]
 
 
+@pytest.mark.slow
 def test_somebody_who_is_known_stands_in_the_address_book(browser, bob):
     assert bob in show(browser, "people")
     key_text = people.find_principal(bob).key_text
     assert key_text in show(browser, "contact", number(bob))
 
 
+@pytest.mark.slow
 def test_a_person_gets_another_name_and_keeps_the_key(browser, bob):
     key = people.find_principal(bob).key
     path, text = send(browser, "contact", number(bob), rename="1", name=f"{bob} Miller")
@@ -74,12 +76,14 @@ def test_a_person_gets_another_name_and_keeps_the_key(browser, bob):
     assert people.find_principal(f"{bob} Miller").key == key
 
 
+@pytest.mark.slow
 def test_a_name_that_is_taken_is_refused_in_words(browser, bob):
     _, text = send(browser, "contact", number(bob), rename="1", name="owner")
     assert "“owner” is taken" in text
     assert bob in names()
 
 
+@pytest.mark.slow
 def test_somebody_who_is_forgotten_has_no_rights_left(browser, bob, database):
     people.add_grant(database.strip("/"), bob, read=True, write=False)
     assert database.strip("/") in show(browser, "contact", number(bob))
@@ -159,6 +163,7 @@ def dora(api, new_name):
             people.remove_principal(one.name)
 
 
+@pytest.mark.slow
 def test_how_somebody_became_known_is_shown_with_them(browser, dora):
     assert "Introduced by Berta" in show(browser, "people")
     shown = show(browser, "contact", dora.principal_id)
@@ -166,6 +171,7 @@ def test_how_somebody_became_known_is_shown_with_them(browser, dora):
     assert "Compare six digits" in shown
 
 
+@pytest.mark.slow
 def test_another_key_raises_the_alarm_until_the_owner_has_asked(browser, dora):
     other = card_of(dora.name)
     discovery.alarm(dora.name, other.key, timezone.now())

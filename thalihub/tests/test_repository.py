@@ -74,10 +74,12 @@ def test_no_file_is_longer_than_a_person_reads() -> None:
     assert {path: n for path, n in lengths.items() if n > LONGEST_FILE} == {}
 
 
+@pytest.mark.slow
 def test_no_function_is_longer_than_a_screen() -> None:
     assert [f for f in function_lengths() if f[1] > LONGEST_FUNCTION] == []
 
 
+@pytest.mark.slow
 def test_most_functions_are_short() -> None:
     lengths = [length for _, length in function_lengths()]
     assert statistics.median(lengths) <= 10

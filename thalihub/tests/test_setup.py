@@ -79,6 +79,7 @@ def test_a_fresh_link_ends_the_one_before():
     store.check_link("second", NOW)
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_fresh_link_for_the_hub_that_runs(monkeypatch, tmp_path, browser):
     monkeypatch.setattr("acl.store.is_set_up", lambda: True)
     datafolder.announce(tmp_path, {"pages_port": 5443})

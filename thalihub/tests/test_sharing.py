@@ -47,6 +47,7 @@ def send(browser, db_name, **fields):
     return browser.post(f"{reverse('sharing')}?database={db_name}", fields, secure=True)
 
 
+@pytest.mark.slow
 def test_a_right_that_is_given_on_the_page_holds_and_is_shown(browser, db_name, bob):
     assert "Nobody but you" in show(browser, database=db_name)
     answer = send(browser, db_name, add="1", who=bob, read="on")

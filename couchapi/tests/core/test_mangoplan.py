@@ -89,6 +89,7 @@ def test_an_index_that_serves_is_in_order(
 
 
 @given(SELECTORS)
+@pytest.mark.slow
 def test_a_normalized_selector_matches_the_same(selector: dict[str, Any]) -> None:
     shown = mango.compile(mangoplan.normalized(selector))
     matches = mango.compile(selector)

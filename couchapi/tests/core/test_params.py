@@ -197,6 +197,7 @@ _IDS = st.text("abc", max_size=2)
 @given(
     st.sets(_IDS), _IDS, _IDS, st.booleans(), st.booleans(), st.integers(0, 3), st.integers(0, 3)
 )
+@pytest.mark.slow
 def test_a_list_of_names_is_cut_as_asked(
     names: set[str], start: str, end: str, inclusive: bool, down: bool, skip: int, limit: int
 ) -> None:

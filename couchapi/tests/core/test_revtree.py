@@ -186,6 +186,7 @@ def test_partial_histories_join_when_the_missing_part_comes(
 
 
 @given(HISTORIES, st.data())
+@pytest.mark.slow
 def test_purging_leaves_what_the_other_leaves_need(paths: list[Path], data: st.DataObject) -> None:
     tips = model_leaves(paths)
     purged = set(data.draw(st.lists(st.sampled_from(tips)))) if tips else set()

@@ -154,6 +154,7 @@ def test_nothing_is_between_a_key_and_its_bound(value: Any, other: Any) -> None:
 
 
 @given(_values, _values, st.none() | st.integers(1, 4))
+@pytest.mark.slow
 def test_the_bounds_of_a_group_hold_what_groups_and_nothing_else(
     value: Any, other: Any, level: int | None
 ) -> None:

@@ -64,6 +64,7 @@ def test_compacting_is_due_where_it_gives_much_back(sizes: Sizes, due: bool) -> 
 
 
 @given(st.builds(Sizes, *[st.integers(0, 2**40)] * 7))
+@pytest.mark.slow
 def test_what_was_compacted_is_not_due_again(sizes: Sizes) -> None:
     after = sizes._replace(old_bodies=0, old_attachments=0)
     assert not upkeep.is_compaction_due(after, THRESHOLD)

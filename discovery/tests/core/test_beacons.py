@@ -192,6 +192,7 @@ def test_a_changed_byte_makes_it_nobodys(at: int, by: int) -> None:
 
 @given(st.binary(max_size=5000))
 @settings(max_examples=200, deadline=None)
+@pytest.mark.slow
 def test_anything_else_is_refused_without_a_word(stream: bytes) -> None:
     assert heard(stream) is None
     assert heard(b"\x01" + stream) is None

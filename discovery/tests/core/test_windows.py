@@ -116,6 +116,7 @@ def test_any_text_is_read_or_refused(text: str, offset: int) -> None:
 
 
 @given(weekly, offsets)
+@pytest.mark.slow
 def test_what_was_written_reads_back(pairs: list[tuple[int, int]], offset: int) -> None:
     held = made(pairs)
     assert windows.parse(windows.text(held, offset), offset) == held

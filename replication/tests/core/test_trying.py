@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,6 +56,7 @@ def test_every_open_address_is_tried_once(known: list[Known]) -> None:
 
 
 @given(known_of, known_of)
+@pytest.mark.slow
 def test_who_rests_never_goes_before_who_does_not(one: Known, other: Known) -> None:
     one, other = (
         one._replace(address=HOME, is_open=True),

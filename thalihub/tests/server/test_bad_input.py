@@ -113,6 +113,7 @@ def test_folded_header_is_one_header(served):
         assert client.answer().json()["meta"] == "a Transfer-Encoding: chunked"
 
 
+@pytest.mark.slow
 def test_requests_behind_an_answer_that_goes_on_wait_at_the_client(served):
     with served.client(small_window=True) as client:
         client.request("GET", "/flood?mb=1000")

@@ -34,6 +34,7 @@ async def _all(inbox):
 
 
 @given(st.lists(st.binary(max_size=9)))
+@pytest.mark.slow
 def test_what_is_put_is_received_in_order(parts):
     async def run():
         inbox = Inbox(Source(), None)
