@@ -2,6 +2,8 @@
 
 import contextlib
 
+import pytest
+
 from thalihub.tests.server.certificates import write_chain
 from thalihub.tests.server.client import Client
 
