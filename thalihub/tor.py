@@ -17,7 +17,6 @@ from django.utils.translation import gettext as _
 
 from acl.core.errors import RefusedError
 from discovery import store, tasks
-from discovery.core import windows
 from discovery.core.onion import PORT, State
 from discovery.onion import keys, program
 from discovery.store import TorState
@@ -68,11 +67,6 @@ def choose(name: str, on: bool) -> None:
     if name not in SWITCHES:
         raise RefusedError(f"There is no switch “{name}”.")
     store.set_tor(**{name: on})
-
-
-def set_windows(text: str) -> None:
-    """Say when the service is published, in UTC; empty: always.  Raises BadWindows."""
-    store.set_me(windows=windows.text(windows.parse(text)))
 
 
 def renew_address() -> str:

@@ -151,6 +151,13 @@ def test_where_the_environment_decides_the_page_does_not(browser: Client, settin
     assert not store.tor().wanted
 
 
+def test_the_hours_of_the_command_are_those_of_the_machines_clock(settings: Any) -> None:
+    settings.HUB_TIME_ZONE = "Asia/Tokyo"
+    assert "Fri 18:00-20:00" in run("windows", "Fri 18:00-20:00")
+    assert json.loads(run("status", "--json"))["windows"] == "Fri 09:00-11:00"
+    assert "always" in run("windows", "")
+
+
 def test_the_commands_do_the_same() -> None:
     assert "apt install tor" in run("on")
     found = json.loads(run("status", "--json"))
@@ -158,7 +165,6 @@ def test_the_commands_do_the_same() -> None:
     run("set", "everything", "on")
     assert json.loads(run("status", "--json"))["everything"]
     run("set", "everything", "off")
-    assert "Fri 18:00-20:00" in run("windows", "Fri 18:00-20:00")
     run("windows", "")
     with pytest.raises(CommandError, match="Times are given"):
         run("windows", "whenever")

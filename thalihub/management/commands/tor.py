@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.utils import timezone
 
 from acl.management.base import SubcommandsCommand, takes_json
 from discovery import reaching
+from replication import hours, manager
 from thalihub import tor
 
 
@@ -30,7 +32,7 @@ class Command(SubcommandsCommand):
         choose.add_argument("switch", choices=tor.SWITCHES)
         choose.add_argument("value", choices=("on", "off"))
         when = self.subcommand("windows", "Be reached at some hours alone.", self._windows)
-        when.add_argument("windows", metavar="TEXT", help='in UTC, "Mon-Fri 18:00-20:00"; or ""')
+        when.add_argument("windows", metavar="TEXT", help='"Mon-Fri 18:00-20:00"; or ""')
 
     def _status(self, options: Mapping[str, Any]) -> None:
         found = tor.status()
@@ -59,8 +61,9 @@ class Command(SubcommandsCommand):
         self.say(f"{options['switch']} is {options['value']}.")
 
     def _windows(self, options: Mapping[str, Any]) -> None:
-        tor.set_windows(options["windows"])
-        self.say(f"Published: {tor.status()['windows'] or 'always'}.")
+        now = time.time()
+        manager.be_reached(hours.kept(options["windows"], now))
+        self.say(f"Published: {hours.shown(manager.reached(), now) or 'always'}.")
 
 
 def _told(found: Mapping[str, Any]) -> str:
