@@ -147,6 +147,7 @@ def _filled(hub: HubProcess) -> dict[str, str]:
         _stored(owner)
     said = hub.manage("shell", "-v", "0", "-c", "from thalihub.tests import scenes; scenes.fill()")
     hub.manage("shell", "-v", "0", "-c", "from thalihub.tests import scenes; scenes.calm()")
+    hub.manage("shell", "-v", "0", "-c", "from thalihub.tests import scenes; scenes.reachable()")
     known: dict[str, str] = json.loads(said.splitlines()[-1])
     return known
 

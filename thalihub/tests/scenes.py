@@ -58,6 +58,17 @@ def calm() -> None:
     )
 
 
+def reachable() -> None:
+    """Let the hub be reached through Tor, as if it had been tested just now."""
+    now = timezone.now()
+    store.set_tor(
+        wanted=True, state="published", address=_ONION, published_at=now, tested_at=now,
+        answered_ms=840, since=now, version="0.4.7.16",
+    )  # fmt: skip
+    store.note_tor(now - datetime.timedelta(minutes=1), "started", "")
+    store.note_tor(now, "published", "")
+
+
 def _meet(db_name: str, docid: str) -> None:
     """Let two versions of a document meet: both are older than one that is here already."""
     batch = [
@@ -67,6 +78,7 @@ def _meet(db_name: str, docid: str) -> None:
     async_to_sync(writing.store)(db_name, batch, OURSELVES)
 
 
+_ONION = "hubpicturehubpicturehubpicturehubpicturehubpicturehubpid.onion"
 _VERSIONS = (
     (1_750_000_000_000, b'{"text":"Good evening","to":["Berta","Emil"]}', False),
     (1_750_000_001_000, b"{}", True),
