@@ -95,6 +95,20 @@ def test_every_page_fits_has_a_name_and_complains_of_nothing(
     assert complaints == []
 
 
+def test_on_a_small_screen_the_navigation_folds_behind_a_button(
+    browser: Browser, shared_hub: HubProcess
+) -> None:
+    page, complaints = open_page(browser, shared_hub, 360)
+    people = page.locator(".hub-places a", has_text="People")
+    people.wait_for(state="hidden")
+    page.get_by_role("button", name="Pages").press("Enter")
+    people.click()
+    page.wait_for_url("**/people/")
+    page.set_viewport_size({"width": 1280, "height": 800})
+    people.wait_for(state="visible")
+    assert complaints == []
+
+
 def test_a_document_is_shown_as_text_and_cannot_be_edited(
     browser: Browser, shared_hub: HubProcess
 ) -> None:
