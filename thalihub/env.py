@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -48,6 +49,34 @@ _SQLITE_OPTIONS = {
 }
 
 
+_LOST_SECONDS = 10
+"""A machine that does not answer for so long is taken for lost; else TCP waits for many minutes."""
+_LOOK_SECONDS, _LOOKS = 5, 3
+_POSTGRESQL_OPTIONS = {
+    "connect_timeout": str(_LOST_SECONDS),
+    "keepalives_idle": str(_LOST_SECONDS),
+    "keepalives_interval": str(_LOOK_SECONDS),
+    "keepalives_count": str(_LOOKS),
+    "tcp_user_timeout": str(_LOST_SECONDS * 1000),
+    # The server, too, has to let go of what a lost host has locked.
+    "options": f"-c tcp_keepalives_idle={_LOST_SECONDS} -c tcp_keepalives_interval={_LOOK_SECONDS}"
+    f" -c tcp_keepalives_count={_LOOKS} -c tcp_user_timeout={_LOST_SECONDS * 1000}",
+}
+
+
+def of_tcp() -> dict[int, int]:
+    """Return the options of a TCP socket that notices when the other machine is lost."""
+    wanted = {
+        "TCP_KEEPIDLE": _LOST_SECONDS,
+        "TCP_KEEPINTVL": _LOOK_SECONDS,
+        "TCP_KEEPCNT": _LOOKS,
+        "TCP_USER_TIMEOUT": _LOST_SECONDS * 1000,
+    }
+    # Not every system has all of them.
+    there = {name: value for name, value in wanted.items() if hasattr(socket, name)}
+    return {getattr(socket, name): value for name, value in there.items()}
+
+
 def database(name: str, default: Path) -> dict[str, Any]:
     """Return Django's entry for the database of URL `name`, else for the SQLite file `default`."""
     entry: dict[str, Any] = dict(read.db_url_config(url(name) or f"sqlite:///{default}"))
@@ -55,4 +84,6 @@ def database(name: str, default: Path) -> dict[str, Any]:
         entry["OPTIONS"] = dict(_SQLITE_OPTIONS)
         # A file, because the stores' own connections must see the tests' tables.
         entry["TEST"] = {"NAME": str(default.with_name("test.sqlite3"))}
+    elif entry["ENGINE"].endswith("postgresql"):
+        entry["OPTIONS"] = _POSTGRESQL_OPTIONS | entry.get("OPTIONS", {})
     return entry

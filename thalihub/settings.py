@@ -50,6 +50,11 @@ HUB_TOR_SECONDS = env.read.float("HUB_TOR_SECONDS", 60.0)
 HUB_BACKUPS = env.folder("HUB_BACKUPS", str(HUB_DATA / "backups"))
 HUB_BACKUP_SECONDS = env.read.float("HUB_BACKUP_SECONDS", 60.0)
 REDIS_URL = env.url("REDIS_URL")
+REDIS_SOCKET = {
+    "socket_connect_timeout": 5,
+    "socket_keepalive": True,
+    "socket_keepalive_options": env.of_tcp(),
+}
 
 HUB_DATA.mkdir(mode=0o700, parents=True, exist_ok=True)
 SECRET_KEY = secret_key(HUB_DATA / "secret.key")
@@ -154,6 +159,7 @@ WHITENOISE_USE_FINDERS = True
 os.environ.setdefault("NOSETPS", "1")  # The processes have names; Celery need not give its own.
 CELERY_BROKER_URL = REDIS_URL or "filesystem://localhost//"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # However long Redis is away, a worker waits for it.
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "normal"
 CELERY_BEAT_SCHEDULE = {
@@ -185,7 +191,9 @@ CELERY_BEAT_SCHEDULE = {
     },
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = CELERY_WORKER_REDIRECT_STDOUTS = False
-if not REDIS_URL:
+if REDIS_URL:
+    CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = dict(REDIS_SOCKET)
+else:
     CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": str(HUB_DATA / "queue" / "messages"),

@@ -1,7 +1,7 @@
 """Wake-ups between the processes of several machines: one Redis channel.
 
-Redis may go and come back: that is a warning in the log.  What was written meanwhile is looked
-for when it is back.
+Redis may go and come back: that is a warning in the log.  While it is away, feeds look by
+themselves every two seconds, and once more when it is back.
 """
 
 from __future__ import annotations
@@ -32,13 +32,14 @@ class Channel:
         self._publisher = ThreadPoolExecutor(1, thread_name_prefix="wakeups")
         self._waiting: set[str] = set()
         self._client = redis.Redis.from_url(
-            url, socket_timeout=_SECONDS_TO_ANSWER, socket_connect_timeout=_SECONDS_TO_ANSWER
+            url, **settings.REDIS_SOCKET, socket_timeout=_SECONDS_TO_ANSWER
         )
 
     def receive(self, wake: Callable[[str], None], wake_all: Callable[[], None]) -> None:
         """Call `wake` with each database name that is published, on the running loop.
 
-        `wake_all` is called when the connection stands, also again: messages may be missing.
+        `wake_all` is called when the connection stands, also again, and every two seconds while
+        there is none: messages may be missing.
         """
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
@@ -66,10 +67,11 @@ class Channel:
                 await self._read(wake, wake_all)
             except (redis.RedisError, OSError) as error:
                 _log.warning("No wake-ups from Redis, trying again: %s", error)
+                wake_all()
             await asyncio.sleep(_SECONDS_TO_RECONNECT)
 
     async def _read(self, wake: Callable[[str], None], wake_all: Callable[[], None]) -> None:
-        client = redis.asyncio.from_url(self._url, socket_keepalive=True)
+        client = redis.asyncio.from_url(self._url, **settings.REDIS_SOCKET)
         async with client, client.pubsub() as channel:
             await channel.subscribe(_CHANNEL)
             async for message in channel.listen():

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from thalihub.tests.hubprocess import HubProcess, eventually
-from thalihub.tests.test_redis import RedisServer
+from thalihub.tests.redisserver import RedisServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
