@@ -10,13 +10,19 @@ from django.http import HttpResponse
 from psycopg import InterfaceError, OperationalError
 from psycopg.errors import DiskFull
 
+from acl import sql
 from acl.core.errors import HubError
 from couchapi.core.errors import MethodNotAllowed, StorageFull, StoreUnreachable
 from couchapi.renderers import JSON
 from couchapi.store import space
 
 _log = logging.getLogger(__name__)
-OF_STORAGE = (sqlite3.OperationalError, OperationalError, InterfaceError)
+OF_STORAGE = (
+    sqlite3.OperationalError,
+    OperationalError,
+    InterfaceError,
+    *sql.OF_DJANGO,
+)
 
 
 def of_storage(error: Exception) -> HubError:
@@ -24,6 +30,8 @@ def of_storage(error: Exception) -> HubError:
 
     Raises the error again if it is another one.
     """
+    if isinstance(error, sql.OF_DJANGO) and isinstance(error.__cause__, Exception):
+        error = error.__cause__
     code = getattr(error, "sqlite_errorcode", None)
     if isinstance(error, DiskFull) or code == sqlite3.SQLITE_FULL:
         space.release()  # So that there is room to make room, which takes some.

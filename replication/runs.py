@@ -21,7 +21,6 @@ from typing import Any
 
 import httpx
 import orjson
-from asgiref.sync import sync_to_async
 
 from acl import sql
 from acl.core.errors import HubError
@@ -34,13 +33,14 @@ from replication.core.job import Direction, Kind, Mode, State
 from replication.mesh import Sharing, sharing
 from replication.peers import LocalPeer, Peer, RemotePeer
 from replication.replicator import Result, replicate
-from replication.store import connection, links
+from replication.store import links
 from replication.store.links import Claim, Counts, Ended, Pace
 from replication.throttle import Meter, Meters
 
 logger = logging.getLogger(__name__)
 
 _NOTE_SECONDS = 1.0
+_AWAY_SECONDS = 2.0
 
 
 class Worker:
@@ -69,18 +69,25 @@ class Worker:
         finally:
             self._running.pop(claim.id, None)
             self._meters.end(claim.id)
-        await sql.write(partial(links.finish, claim=claim, ended=ended, now=time.time()))
+        await _finish(claim, ended)
         await self.look()
 
     async def _renew(self) -> None:
         while self._running:
             await asyncio.sleep(schedule.RENEWAL)
-            renew = partial(links.renew, owner=self._owner, numbers=[*self._running])
-            held = await sql.write(partial(renew, now=time.time()))
-            for number in self._running.keys() - held:  # Paused, removed, or somebody else's.
-                self._running[number].cancel()
-            await self._meters.share()
+            try:
+                await self._renew_once()
+            except Exception:  # What runs goes on; whoever else could take it needs the database.
+                logger.exception("The runs could not be renewed; trying again.")
         self._renewing = None
+
+    async def _renew_once(self) -> None:
+        running = [*self._running]
+        renew = partial(links.renew, owner=self._owner, numbers=running)
+        held = await sql.write(partial(renew, now=time.time()))
+        for number in self._running.keys() & (set(running) - held):
+            self._running[number].cancel()  # Paused, removed, or somebody else's.
+        await self._meters.share()
 
     async def end(self) -> None:
         """Stop everything, and give it back."""
@@ -92,6 +99,19 @@ class Worker:
         if tasks:
             await asyncio.wait(tasks)
         await sql.write(partial(links.release, owner=self._owner, now=time.time()))
+
+
+async def _finish(claim: Claim, ended: Ended) -> None:
+    """Give a link back; while the database is away, for as long as nobody else could take it."""
+    until = time.monotonic() + schedule.LEASE
+    while True:
+        try:
+            await sql.write(partial(links.finish, claim=claim, ended=ended, now=time.time()))
+            return
+        except Exception as error:
+            if not sql.is_away(error) or time.monotonic() > until:
+                raise
+        await asyncio.sleep(_AWAY_SECONDS)
 
 
 # -- one run ---------------------------------------------------------------------------------------
@@ -114,9 +134,14 @@ async def _attempted(claim: Claim, notes: _Notes) -> Ended:
         return _failed(claim, error, notes.counts())
     except asyncio.CancelledError:  # Paused, or this process ends: it goes on some time.
         return Ended(State.PENDING, time.time(), claim.failures, counts=notes.counts())
-    except Exception:  # The outermost line of a run: the others go on.
+    except Exception as error:  # The outermost line of a run: the others go on.
+        if sql.is_away(error):  # That is not the peer's failure, nor the job's.
+            logger.warning("A run of job %s goes on when the database answers.", claim.job_id)
+            await sql.renew_djangos()
+            due_at = time.time() + _AWAY_SECONDS
+            return Ended(State.PENDING, due_at, claim.failures, counts=notes.counts())
         logger.exception("A run of job %s failed.", claim.job_id)
-        await sync_to_async(connection.renew)()
+        await sql.renew_djangos()
         return _failed(claim, HubError(), notes.counts())
     if isinstance(result, Sharing):
         return _left_alone(result)

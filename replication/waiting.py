@@ -23,7 +23,7 @@ from couchapi.store import databases
 from couchapi.wakeups import ANY_DATABASE
 from replication import documents, manager, watching
 from replication.core.job import Priority
-from replication.store import connection, jobs, policy, waking
+from replication.store import jobs, policy, waking
 from replication.tasks import look
 
 logger = logging.getLogger(__name__)
@@ -42,9 +42,9 @@ async def keep() -> None:
         while True:
             try:
                 await waiting.go_on()
-            except Exception:  # The outermost line of a process that has other work too.
-                logger.exception("Waiting for changes has failed; trying again.")
-                await sync_to_async(connection.renew)()
+            except Exception as error:  # The outermost line of a process with other work, too.
+                said = "Waiting for changes has failed; trying again."
+                await sql.recover(logger, error, said)
                 await asyncio.sleep(_AFTER_FAILURE_SECONDS)
     finally:
         await waiting.end()

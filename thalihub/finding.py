@@ -89,8 +89,9 @@ class Finding:
                 try:
                     if not await self._look(woken):
                         return
-                except Exception:  # The outermost line of this process.
-                    logger.exception("Looking for hubs nearby has failed; trying again.")
+                except Exception as error:  # The outermost line of this process.
+                    said = "Looking for hubs nearby has failed; trying again."
+                    await sql.recover(logger, error, said)
                     await asyncio.sleep(_AFTER_FAILURE_SECONDS)
                 woken = await waiter.wait(_LOOK_SECONDS)
                 await asyncio.sleep(_TOGETHER_SECONDS)

@@ -20,6 +20,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth.models import User
 
+from acl import sql
 from acl.core.policy import ADDRESSBOOK
 from couchapi import wakeups
 from discovery import store as discovery
@@ -48,8 +49,9 @@ async def keep() -> None:
     while True:
         try:
             seen = await looked(seen)
-        except Exception:  # The outermost line of what runs beside other work.
-            logger.exception("The networks could not be looked at; trying again.")
+        except Exception as error:  # The outermost line of what runs beside other work.
+            said = "The networks could not be looked at; trying again."
+            await sql.recover(logger, error, said)
         await asyncio.sleep(_LOOK_SECONDS)
 
 

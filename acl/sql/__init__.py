@@ -25,13 +25,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import psycopg
-from django.db import connections
+from asgiref.sync import sync_to_async
+from django.db import InterfaceError, OperationalError, close_old_connections, connections
 
 from acl.sql.connection import Announcement, Row, Sql, announce, open_postgresql, open_sqlite
 from acl.sql.groupcommit import Writer
 
 __all__ = [
-    "Row", "Sql", "close", "first", "later", "point", "read_sync", "scan", "write", "write_sync",
+    "OF_DJANGO", "Row", "Sql", "close", "first", "is_away", "later", "point", "read_sync",
+    "recover", "renew_djangos", "scan", "write", "write_sync",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -39,6 +41,10 @@ T = TypeVar("T")
 
 _POOL_THREADS = 4
 _TRIES_AFTER_A_DEADLOCK = 3
+OF_DJANGO = (OperationalError, InterfaceError)
+"""What Django makes of the driver's errors of a server that does not answer; those are the cause.
+"""
+_OF_A_SERVER = (psycopg.OperationalError, psycopg.InterfaceError, *OF_DJANGO)
 
 
 async def write(job: Callable[[Sql], T]) -> T:
@@ -105,6 +111,31 @@ def close() -> None:
     if _process.cache_info().currsize:
         _process().close()
         _process.cache_clear()
+
+
+def is_away(error: BaseException) -> bool:
+    """Tell whether an error says that the database server does not answer now."""
+    return isinstance(error, _OF_A_SERVER) and connections["default"].vendor != "sqlite"
+
+
+async def renew_djangos() -> None:
+    """Let Django connect anew in the thread of `sync_to_async`: by itself it never would.
+
+    It looks at its connections only between requests that it serves itself.
+    """
+    await sync_to_async(close_old_connections)()
+
+
+async def recover(log: logging.Logger, error: Exception, said: str) -> None:
+    """Log why a loop that goes on has failed, and let its thread of Django's connect anew.
+
+    That the database server is away is one line: its error says it all.
+    """
+    if is_away(error):
+        log.warning("%s The database does not answer: %s", said, error)
+    else:
+        log.error(said, exc_info=error)
+    await renew_djangos()
 
 
 class _Process:

@@ -17,6 +17,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.views import APIView
 
+from acl import sql
 from acl.core.errors import AccessError, Forbidden, HubError, NoCertificate
 from acl.core.policy import Right
 from couchapi import exceptions, parsers
@@ -55,6 +56,8 @@ class Endpoint(APIView):
         except HubError as error:
             response = exceptions.answer(error)
         except exceptions.OF_STORAGE as error:
+            if sql.is_away(error):
+                await sql.renew_djangos()
             response = exceptions.answer(exceptions.of_storage(error))
         return _for_pages(request, response)
 

@@ -47,8 +47,9 @@ async def keep(own: Callable[[], Awaitable[Own]]) -> None:
                 seen = await gate.acl_version()
                 await keep_once(await own())
                 await _something_new(waiter, seen)
-            except Exception:  # The outermost line of a process that has other work too.
-                logger.exception("The hub's own databases could not be kept; trying again.")
+            except Exception as error:  # The outermost line of a process with other work, too.
+                said = "The hub's own databases could not be kept; trying again."
+                await sql.recover(logger, error, said)
                 await asyncio.sleep(_AFTER_FAILURE_SECONDS)
 
 
@@ -57,8 +58,9 @@ async def ask_friends() -> None:
     while True:
         try:
             await card.ask_friends(timezone.now())
-        except Exception:  # The outermost line, as above.
-            logger.exception("Friends could not be asked for their cards; trying again.")
+        except Exception as error:  # The outermost line, as above.
+            said = "Friends could not be asked for their cards; trying again."
+            await sql.recover(logger, error, said)
         await asyncio.sleep(_ASK_SECONDS)
 
 
