@@ -21,7 +21,9 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.template.loader import render_to_string
 from django.utils import translation
 
+from acl import sql
 from acl.core.errors import HubError
+from couchapi.core.errors import StoreUnreachable
 from thalihub import page
 
 logger = logging.getLogger(__name__)
@@ -68,13 +70,22 @@ class LivePart(AsyncWebsocketConsumer):
 
     async def _follow(self) -> None:
         shown = None
-        while await self._is_owner():
-            drawn = await self._drawn()
+        while (drawn := await self._drawn_for_owner()) is not None:
             if drawn != shown:
                 await self.send(drawn)
                 shown = drawn
             await asyncio.sleep(_SECONDS)
         await self.close(_LOGGED_OUT)
+
+    async def _drawn_for_owner(self) -> str | None:
+        """Return what is shown, or None to somebody who is not the owner any more."""
+        try:
+            return await self._drawn() if await self._is_owner() else None
+        except Exception as error:
+            if not sql.is_away(error):
+                raise
+            # Whoever was the owner a second ago may read that much.
+            return await self._rendered("people/problem.html", error=StoreUnreachable())
 
     async def _is_owner(self) -> bool:
         # Read anew each time: the session may have ended.

@@ -6,6 +6,7 @@ rests, because Tor was off, the supervisor starts it.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import socket
@@ -14,6 +15,7 @@ from typing import Any, Final
 from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from kombu.exceptions import OperationalError as BrokerError
 
 from acl.core.errors import RefusedError
 from discovery import store, tasks
@@ -75,7 +77,8 @@ def renew_address() -> str:
     store.set_tor(address=ours.address, tested_at=None, problem="", failures=0)
     store.note_tor(timezone.now(), "renewed", ours.address)
     store.tell_at_once()
-    tasks.tell_contacts.delay()
+    with contextlib.suppress(BrokerError, OSError):  # The clock begins it within a minute.
+        tasks.tell_contacts.delay()
     return ours.address
 
 

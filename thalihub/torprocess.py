@@ -5,13 +5,17 @@ It owns the control connection, and so tor itself: whichever way this process en
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 
+from celery import Task
 from django.conf import settings
+from kombu.exceptions import OperationalError
 
 from thalihub import datafolder
 
@@ -25,7 +29,8 @@ def main() -> None:
     from discovery.onion.keeper import Keeper
 
     stop = threading.Event()
-    keeper = Keeper(os.environ["HUB_TOR_TARGET"], stop, _announce, tasks.reach_ourselves.delay)
+    target = os.environ["HUB_TOR_TARGET"]
+    keeper = Keeper(target, stop, _announce, partial(_send, tasks.reach_ourselves))
     with ThreadPoolExecutor(1) as pool:
         # The handler may come at any moment; this thread never waits for `stop` itself.
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -34,6 +39,11 @@ def main() -> None:
         while not running.done():
             wait([running], timeout=_TURN_SECONDS)
     running.result()
+
+
+def _send(task: Task) -> None:
+    with contextlib.suppress(OperationalError, OSError):  # The clock begins it within a minute.
+        task.delay()
 
 
 def _announce(socks: str) -> None:

@@ -31,6 +31,8 @@ from thalihub import (
 # A hub has groups of its own, of people: those of logins would only confuse.
 admin.site.unregister(Group)
 
+handler500 = "thalihub.failing.failed"
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("language/", set_language, name="set_language"),
@@ -61,6 +63,7 @@ urlpatterns = [
     path("log/bundle/", logpage.support, name="log-bundle"),
     path("health/", statuspage.health, name="health"),
     path("backups/", backuppages.backups, name="backups"),
+    path("backups/<int:number>/", backuppages.download, name="backup-file"),
     path("nearby/", nearbypages.nearby_page, name="nearby"),
     path("tor/", torpages.tor_page, name="tor"),
     path("conflicts/", conflicts.conflicts, name="conflicts"),

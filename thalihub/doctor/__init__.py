@@ -15,6 +15,8 @@ from typing import Final, NamedTuple
 
 from django.utils.translation import gettext as _
 
+from acl import sql
+
 _log = logging.getLogger(__name__)
 
 
@@ -74,6 +76,10 @@ def _examined(name: str, look: Look, now: float) -> Sequence[Finding]:
     try:
         return look(now)
     except Exception as error:  # The outermost line: whatever is ill must not hide the rest.
+        if sql.is_away(error):  # One line says what to do; it is that of the database.
+            said = _("It is not known while the database does not answer.")
+            to_do = _("See what is said of the database.")
+            return [Finding(name, name, Light.AMBER, said, to_do)]
         _log.warning("The concern %s could not be looked at: %s", name, type(error).__name__)
         said = _("This could not be looked at: %(what)s") % {"what": error}
         return [Finding(name, name, Light.RED, said, _("Look into the hub's log."))]

@@ -40,10 +40,18 @@ def identity_is_safe(now: float) -> Sequence[Finding]:
 @concern("database")
 def database(now: float) -> Sequence[Finding]:
     """Look whether the database answers."""
-    kind = sql.read_sync(lambda connection: (connection.one("SELECT 1"), connection.vendor)[1])
+    label = _("Database")
+    try:
+        kind = sql.read_sync(lambda connection: (connection.one("SELECT 1"), connection.vendor)[1])
+    except Exception as error:
+        if not sql.is_away(error):
+            raise
+        said = _("PostgreSQL does not answer. Nothing is read or written meanwhile.")
+        to_do = _("Start PostgreSQL, or correct DATABASE_URL. The hub goes on by itself.")
+        return [Finding("database", label, Light.RED, said, to_do)]
     name = {"sqlite": "SQLite"}.get(kind, "PostgreSQL")
     said = _("%(name)s answers.") % {"name": name}
-    return [Finding("database", _("Database"), Light.GREEN, said)]
+    return [Finding("database", label, Light.GREEN, said)]
 
 
 @concern("disk")

@@ -38,6 +38,8 @@ def keeper(now: float) -> Sequence[Finding]:
 def _of(name: str, label: str, prefix: str, now: float) -> Finding:
     known = [one for one in alive.look(settings.HUB_DATA) if one.name.split()[0] == prefix]
     living = [one for one in known if one.is_alive]
+    if not known and settings.HUB_ROLES and prefix not in settings.HUB_ROLES:
+        return Finding(name, label, Light.OFF, _("It is not a part of this host (HUB_ROLES)."))
     if not known:
         return Finding(
             name, label, Light.RED, _("It does not run."), _("Start the hub: manage.py hub")
@@ -75,7 +77,9 @@ def queue(now: float) -> Sequence[Finding]:
     if not settings.REDIS_URL:
         return []
     try:
-        with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2) as server:
+        with redis.Redis.from_url(
+            settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2
+        ) as server:
             server.ping()
     except redis.RedisError:
         to_do = _("Start Redis, or correct REDIS_URL. No work is lost meanwhile.")

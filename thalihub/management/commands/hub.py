@@ -16,7 +16,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from acl import identity
+from acl import identity, sql
 from acl.core.errors import HubError
 from acl.core.keys import key_text
 from thalihub import binding, datafolder, env, mainprocess, nearby, setup, store, tor, whereabouts
@@ -57,6 +57,8 @@ class Command(BaseCommand):
             ours = _prepare()
         except (datafolder.AlreadyRunningError, HubError) as error:
             raise CommandError(str(error)) from None
+        except Exception as error:
+            raise _explained(error) from None
         api = _bind(settings.HUB_HOST, settings.HUB_API_PORT)
         pages = _bind(settings.HUB_PAGES_HOST, settings.HUB_PAGES_PORT)
         onion = _bind(settings.HUB_TOR_HOST, settings.HUB_TOR_PORT)
@@ -98,16 +100,31 @@ def _help_out(roles: Collection[str]) -> None:
         call_command("migrate", verbosity=0, interactive=False, check_unapplied=True)
         identity.load(settings.HUB_DATA)
     except (SystemExit, HubError, OSError):
-        raise CommandError(
-            "The hub's tables or keys are not there, or older than this version. Start the part "
-            "with the role web first, on the same DATABASE_URL and with the same keys in HUB_DATA."
-        ) from None
+        raise _not_begun() from None
+    except Exception as error:
+        raise _explained(error) from None
     _make_folders()
     os.environ |= {"PYTHONPATH": str(env.SOURCE), "HUB_DATA": str(settings.HUB_DATA)}
     sys.stdout.write(f"This part of the hub runs: {', '.join(sorted(roles))}.\n")
     sys.stdout.flush()
     port = datafolder.facts_of(settings.HUB_DATA).get("api_port", settings.HUB_API_PORT)
     mainprocess.help_out(settings.HUB_DATA, roles, port)
+
+
+def _not_begun() -> CommandError:
+    return CommandError(
+        "The hub's tables or keys are not there, or older than this version. Start the part "
+        "with the role web first, on the same DATABASE_URL and with the same keys in HUB_DATA."
+    )
+
+
+def _explained(error: Exception) -> Exception:
+    """Return what to say of an error: a database that does not answer is none of ours."""
+    if not sql.is_away(error):
+        return error
+    return CommandError(
+        f"PostgreSQL does not answer: {error}\nStart it, or correct DATABASE_URL; then start again."
+    )
 
 
 def _make_folders() -> None:
