@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -12,6 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import psutil
 import psycopg
 
 from thalihub.tests.hubprocess import SOURCE, eventually
@@ -23,7 +25,9 @@ class PostgresServer:
     Durability is switched off where it only costs time: no power cut is tested here.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        """Listen on `host` alone, and take connections from its network."""
+        self._host = host
         # Not below pytest's folder: only root could enter that, and PostgreSQL refuses root.
         self._folder = Path(tempfile.mkdtemp(prefix="hub-pg-"))
         self._data = self._folder / "data"
@@ -35,6 +39,8 @@ class PostgresServer:
         if os.geteuid() == 0:
             shutil.chown(self._folder, "postgres")
         self._run("initdb", "-D", str(self._data), "-U", "hub", "--locale=C.UTF-8", "-A", "trust")
+        with (self._data / "pg_hba.conf").open("a") as file:
+            file.write("host all all samenet trust\n")
         self.start()
         return self
 
@@ -45,7 +51,7 @@ class PostgresServer:
     @property
     def url(self) -> str:
         """The DATABASE_URL of this server's own database."""
-        return f"postgres://hub@127.0.0.1:{self.port}/postgres"
+        return f"postgres://hub@{self._host}:{self.port}/postgres"
 
     def start(self) -> None:
         """Start the server, and return when it takes connections."""
@@ -53,7 +59,7 @@ class PostgresServer:
             [
                 _program("postgres"),
                 *("-D", str(self._data), "-p", str(self.port), "-k", ""),
-                *("-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"),
+                *("-c", f"listen_addresses={self._host}", "-c", "fsync=off"),
             ],
             **self._as_nobody(),
         )
@@ -65,6 +71,19 @@ class PostgresServer:
             self._process.send_signal(signal.SIGINT)
             self._process.wait(timeout=30)
             self._process = None
+
+    def kill(self) -> None:
+        """End it as a power cut would; what was committed is in its files."""
+        assert self._process is not None
+        family = psutil.Process(self._process.pid).children(recursive=True)
+        self._process.kill()
+        self._process.wait(timeout=30)
+        self._process = None
+        # Its children end when they notice; before that, a new server would not start.
+        for child in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+        psutil.wait_procs(family, timeout=30)
 
     def _answers(self) -> bool:
         try:
