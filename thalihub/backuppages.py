@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import datetime
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+import os
+from collections.abc import AsyncIterator, Sequence
+from typing import IO, Any, NamedTuple
 
 from channels.db import database_sync_to_async as in_database
 from django import forms
 from django.conf import settings
-from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.timesince import timeuntil
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from django.views.decorators.cache import cache_control
+from django.views.decorators.http import require_safe
 from kombu.exceptions import OperationalError
 
 from acl.core.recovery import SHORTEST_PASSPHRASE
@@ -26,7 +31,9 @@ from thalihub.live import LivePart
 from thalihub.models import BackupRun
 
 _DAY = 86_400
-_SHOWN = 12
+_SHOWN, _SHOWN_FINISHED = 12, 100
+_PIECE = 256 * 1024
+_DIGITS = 19
 _SECRET = {"autocomplete": "new-password"}
 
 
@@ -108,11 +115,17 @@ class Line(NamedTuple):
     documents: int
     problem: str
     when: str
+    is_here: bool
+    """Whether it is a finished backup whose file can be taken along."""
+    is_lost: bool
+    """Whether it is a finished backup whose file has gone."""
+    going_along: int
+    """How many continue it, and open nothing without it."""
 
 
 @admin.site.admin_view
 def backups(request: HttpRequest) -> HttpResponse:
-    """Show what was made; set the passphrase and the plan; begin, try or cancel."""
+    """Show what was made; set the passphrase and the plan; begin, try, cancel or remove."""
     secret = PassphraseForm(request.POST if "secret" in request.POST else None)
     plan = PlanForm(request.POST) if "plan" in request.POST else PlanForm.now()
     if request.method == "POST" and _changed(request, secret, plan):
@@ -140,10 +153,40 @@ def _changed(request: HttpRequest, secret: PassphraseForm, plan: PlanForm) -> bo
         return page.acted(
             request, lambda: _want(next_test_at=runs.NOW), _("It begins in a moment.")
         )
-    number = given.get("cancel", "")
-    if number.isascii() and number.isdigit():
-        return page.acted(request, lambda: runs.cancel(int(number)), _("It ends in a moment."))
+    if (number := _number(given.get("cancel", ""))) is not None:
+        return page.acted(request, lambda: runs.cancel(number), _("It ends in a moment."))
+    if (number := _number(given.get("remove", ""))) is not None:
+        return page.acted(request, lambda: schedule.remove(number), _("It was deleted."))
     return False
+
+
+def _number(given: str) -> int | None:
+    return int(given) if given.isascii() and given.isdigit() and len(given) < _DIGITS else None
+
+
+@admin.site.admin_view
+@require_safe
+@cache_control(no_store=True)
+def download(request: HttpRequest, number: int) -> HttpResponseBase:
+    """Send the file of a finished backup; it stays sealed."""
+    run = runs.made(number)
+    try:
+        if run is None:
+            raise FileNotFoundError
+        file = schedule.path_of(run).open("rb")
+    except OSError:
+        messages.error(request, _("This file is not in the folder of backups any more."))
+        return redirect("backups")
+    response = StreamingHttpResponse(_pieces(file), content_type="application/octet-stream")
+    response.headers["Content-Length"] = str(os.fstat(file.fileno()).st_size)
+    response.headers["Content-Disposition"] = f'attachment; filename="{run.file}"'
+    return response
+
+
+async def _pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
+    with file:
+        while piece := await asyncio.to_thread(file.read, _PIECE):
+            yield piece
 
 
 def _keep(given: dict[str, Any]) -> None:
@@ -171,18 +214,23 @@ class LiveBackups(LivePart):
 
 def _context() -> dict[str, Any]:
     plan = runs.plan()
+    chains = runs.chains()
     tried = runs.last(is_test=True)
     return {
-        "lines": [_line(run) for run in runs.recent(_SHOWN)],
+        "lines": _lines(chains),
         "is_set": bool(plan.lock),
         "next": _next(plan.next_at) if plan.lock and plan.every else "",
-        "tried": tried and _line(tried),
-        "chain": [str(settings.HUB_BACKUPS / name) for name in _newest()],
+        "tried": tried is not None,
+        "chain": [str(schedule.path_of(run)) for run in next(iter(chains), [])],
     }
 
 
-def _newest() -> Sequence[str]:
-    return [run.file for run in next(iter(runs.chains()), [])]
+def _lines(chains: Sequence[Sequence[BackupRun]]) -> list[Line]:
+    """Return what happened lately, and every backup that there is, newest first."""
+    behind = {run.pk: len(chain) - at for chain in chains for at, run in enumerate(chain, 1)}
+    finished = [run for chain in chains for run in reversed(chain)][:_SHOWN_FINISHED]
+    shown = {run.pk: run for run in (*runs.recent(_SHOWN), *finished)}
+    return [_line(shown[number], behind.get(number)) for number in sorted(shown, reverse=True)]
 
 
 def _next(at: int) -> str:
@@ -191,8 +239,10 @@ def _next(at: int) -> str:
     return _("Soon") if is_soon else _("In %(time)s") % {"time": timeuntil(when)}
 
 
-def _line(run: BackupRun) -> Line:
+def _line(run: BackupRun, behind: int | None) -> Line:
+    """`behind`: how many continue it; None for what is no finished backup."""
     state = run.state
+    is_here = behind is not None and schedule.path_of(run).exists()
     return Line(
         number=run.pk,
         file=run.file,
@@ -206,6 +256,9 @@ def _line(run: BackupRun) -> Line:
         documents=run.documents,
         problem=_(run.problem) if run.problem and state != runs.State.CANCELLED else "",
         when=page.ago(datetime.datetime.fromtimestamp(run.started_at, datetime.UTC)),
+        is_here=is_here,
+        is_lost=behind is not None and not is_here,
+        going_along=behind or 0,
     )
 
 

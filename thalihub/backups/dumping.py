@@ -30,10 +30,11 @@ from thalihub.backups.frames import Head, Position
 from thalihub.backups.tables import Table
 
 _ROWS, _DOCUMENTS, _BYTES = 100, 100, 1024 * 1024
-_FILES = (
+FILES = (
     *("identity.key", "identity.crt", "device.key", "device.crt", "owner.key", "owner.crt"),
     *("adopted.pem", "former.key", "secret.key", "tor/onion.key", "tor/client.key"),
 )
+"""The small files of the data folder that are in a backup, where they are there."""
 
 Write = Callable[[bytes], object]
 Progress = Callable[[int, int], object]
@@ -114,7 +115,7 @@ def _snapshot(
     head = _head(origin, parent, plan, sql.vendor)
     write(frames.framed(frames.HEAD, head.as_text().encode()))
     progress(0, plan.total)
-    for path in _FILES:
+    for path in FILES:
         if (settings.HUB_DATA / path).exists():
             write(frames.file(path, (settings.HUB_DATA / path).read_bytes()))
     for table in tables.whole():

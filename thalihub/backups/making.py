@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import time
@@ -55,10 +56,19 @@ def make(path: Path, lock: Lock, parent: Head | None, progress: Progress) -> Mad
     try:
         return _written(part, path, lock, origin, parent, progress)
     except OSError as error:
-        raise RefusedError(f"{path} cannot be written: {error.strerror}.") from error
+        raise _refused(path, error) from error
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def _refused(path: Path, error: OSError) -> RefusedError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return RefusedError(
+            f"The disk is full: {path} does not fit. Nothing is left of it, and earlier backups "
+            "are as they were. Make room there, or make the backup on a larger disk."
+        )
+    return RefusedError(f"{path} cannot be written: {error.strerror}.")
 
 
 def _written(

@@ -3,11 +3,15 @@
 All files are read to their ends first, and nothing is written before they are found in order.
 Then everything is made in `restore.part` below the data folder and moved into place at last, the
 database as the last of it.  While that folder is there a restore was not finished: the hub does
-not start, and the next restore begins anew.
+not start, and the next restore begins anew.  The folder loses its name in one step, when all else
+is durable, or when all that was made is gone again; so it does not matter where a restore is cut.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,13 +21,20 @@ from django.conf import settings
 
 from acl import sql
 from acl.core.errors import RefusedError
-from thalihub.backups import frames
+from thalihub.backups import dumping, frames
 from thalihub.backups.frames import Frame, Head
 from thalihub.backups.sealing import Damaged, Opener, unlocked
 from thalihub.backups.store import loading, runs
 
-_DRAFT = "restore.part"
-_OF_A_HUB = ("hub.sqlite3", "identity.key", "identity.crt", "adopted.pem", "attachments")
+_DRAFT, _OVER = "restore.part", "restore.over"
+_TARGET = "database"
+"""A file of the draft: the database that is being filled.  Without it, none was touched."""
+_SECRET = "secret.key"
+"""Every command makes one where there is none, so it says nothing of a hub."""
+_OF_A_HUB = (
+    *("hub.sqlite3", "hub.sqlite3-wal", "attachments"),
+    *(name for name in dumping.FILES if name != _SECRET),
+)
 
 KeyOf = Callable[[Path, Opener], bytes]
 """Returns the key of a file; raises WrongPassphrase."""
@@ -72,6 +83,7 @@ def check_finished(folder: Path) -> None:
         raise RefusedError(
             "A restore into this data folder did not end. Run it again: manage.py restore FILE"
         )
+    shutil.rmtree(folder / _OVER, ignore_errors=True)
 
 
 def restore(paths: Sequence[Path], key_of: KeyOf) -> Restored:
@@ -80,23 +92,79 @@ def restore(paths: Sequence[Path], key_of: KeyOf) -> Restored:
     After an error all is as it was before.
     """
     folder, place = settings.HUB_DATA, _place()
-    if (folder / _DRAFT).exists():
-        _undo(folder, place)
+    _end_earlier(folder, place)
     _check_empty(folder, place)
     chain = ordered([Backup(path, head_of(path, key_of)) for path in paths])
     documents = [_verified(one, key_of) for one in chain][-1]
-    (folder / _DRAFT).mkdir(mode=0o700)
     try:
+        _begin(folder / _DRAFT)
         _load(chain, key_of, documents, folder / _DRAFT)
         if place is not None:
             loading.use_file(place)
         _put_into_place(folder / _DRAFT, folder, place)
     except BaseException as error:
-        _undo(folder, place)
-        if isinstance(error, OSError):
-            raise RefusedError(f"The data folder cannot be written: {error.strerror}.") from error
+        why = _why(error, folder)
+        _undo_or_say(folder, place)
+        if why:
+            raise RefusedError(why) from error
         raise
+    _forget(folder)
     return Restored(chain[-1].head, sum(documents.values()))
+
+
+def _begin(draft: Path) -> None:
+    """Make the draft, which says what it fills before anything is filled."""
+    draft.mkdir(mode=0o700)
+    _sync(draft.parent)
+    (draft / _TARGET).write_text(_target())
+    _sync(draft / _TARGET)
+    _sync(draft)
+
+
+def _end_earlier(folder: Path, place: Path | None) -> None:
+    """Undo what a restore that was cut off has left; raises RefusedError for another database."""
+    if (folder / _OVER).exists():
+        shutil.rmtree(folder / _OVER)
+    if not (folder / _DRAFT).exists():
+        return
+    target = folder / _DRAFT / _TARGET
+    if target.exists() and target.read_text() not in ("", _target()):
+        raise RefusedError(
+            "An earlier restore into this data folder did not end, and it filled another "
+            f"database, {target.read_text()}. Set DATABASE_URL as it was then, and restore again; "
+            f"or empty that database yourself, and remove {folder / _DRAFT}."
+        )
+    _undo(folder, place)
+
+
+def _target() -> str:
+    """Return which database is filled, without its password."""
+    entry, folder = settings.DATABASES["default"], settings.HUB_DATA
+    if entry["ENGINE"].endswith("sqlite3"):
+        path = Path(str(entry["NAME"]))
+        return path.name if path.parent == folder else str(path)
+    return f"{entry.get('HOST', '')}:{entry.get('PORT', '')}/{entry['NAME']}"
+
+
+def _why(error: BaseException, folder: Path) -> str:
+    """Return what to say of an error that is the disk's; empty for others.  Ask before undoing."""
+    is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if is_full or loading.is_full(error):
+        return (
+            f"The disk of {folder} is full. Nothing is left of this restore. Make room there, or "
+            "set HUB_DATA to an empty folder on a larger disk; then run the same command again."
+        )
+    return f"The data folder cannot be written: {error}." if isinstance(error, OSError) else ""
+
+
+def _undo_or_say(folder: Path, place: Path | None) -> None:
+    try:
+        _undo(folder, place)
+    except (OSError, loading.DatabaseError) as error:
+        raise RefusedError(
+            f"The restore did not work, and what it has made cannot be removed: {error}. The hub "
+            "does not start on it. Run the same command again when that works."
+        ) from error
 
 
 def ordered(backups: Sequence[Backup]) -> list[Backup]:
@@ -117,6 +185,7 @@ def ordered(backups: Sequence[Backup]) -> list[Backup]:
 
 
 def _check_empty(folder: Path, place: Path | None) -> None:
+    _remove_empty_file(place)
     for name in _OF_A_HUB:
         if (folder / name).exists():
             raise RefusedError(
@@ -129,6 +198,14 @@ def _check_empty(folder: Path, place: Path | None) -> None:
         raise RefusedError(
             "The database holds a hub already. Make an empty one, and name it in DATABASE_URL."
         )
+
+
+def _remove_empty_file(place: Path | None) -> None:
+    """Remove a file without tables: whatever command looks for a hub makes one."""
+    if place is not None and place.exists() and not loading.has_tables():
+        loading.use_file(place)
+        for suffix in ("", "-wal", "-shm"):
+            place.with_name(place.name + suffix).unlink(missing_ok=True)
 
 
 def _verified(backup: Backup, key_of: KeyOf) -> dict[str, int]:
@@ -162,25 +239,57 @@ def _put_into_place(draft: Path, folder: Path, place: Path | None) -> None:
             (folder / path.name).mkdir(mode=0o700, exist_ok=True)
             for inner in path.iterdir():
                 inner.replace(folder / path.name / inner.name)
-        elif path.suffix != ".sqlite3" and not path.name.startswith("hub.sqlite3"):
+        elif path.name != _TARGET and not path.name.startswith("hub.sqlite3"):
             path.replace(folder / path.name)
+    for made in (*(folder / "attachments").glob("*"), folder / "attachments", folder / "tor"):
+        if made.is_dir():
+            _sync(made)
+    _sync(folder)
     if place is not None:
         (draft / "hub.sqlite3").replace(place)
-    shutil.rmtree(draft)
+        _sync(place.parent)
 
 
 def _undo(folder: Path, place: Path | None) -> None:
+    """Make the folder and the database empty again; the draft goes last, so it can be cut, too."""
+    is_filled = (folder / _DRAFT / _TARGET).exists()
     if place is not None:
         loading.use_file(place)
+    if is_filled and place is not None:
         place.unlink(missing_ok=True)
-    else:
+    elif is_filled:
         sql.close()
         loading.drop_everything()
-    for path in [folder / _DRAFT, *(folder / name for name in _OF_A_HUB)]:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
+    for name in _OF_A_HUB if is_filled else ():
+        _remove(folder / name)
+    with contextlib.suppress(OSError):  # It may not be there, or hold something of others.
+        (folder / "tor").rmdir()
+    _sync(folder)
+    _forget(folder)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        with contextlib.suppress(NotADirectoryError):
             path.unlink(missing_ok=True)
+
+
+def _forget(folder: Path) -> None:
+    """Let the restore be over, in one step; what is left of its draft holds nobody up."""
+    with contextlib.suppress(FileNotFoundError):
+        (folder / _DRAFT).rename(folder / _OVER)
+    _sync(folder)
+    shutil.rmtree(folder / _OVER, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _place() -> Path | None:

@@ -71,27 +71,29 @@ def back_up(plan: BackupPlan, now: int) -> None:
     runs.change_plan(next_at=now + plan.every)
     try:
         settings.HUB_BACKUPS.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _remove_drafts()
+        _remove_leftovers()
         parent = head_from(chain[-1].head) if chain else None
         made = making.make(
             settings.HUB_BACKUPS / name, lock_from(plan.lock), parent, _Watch(number).note
         )
+        _keep_key(name, made.key)  # First: a backup that is noted as made can be tried.
     except (HubError, OSError) as error:
         _failed(number, error, plan)
         return
-    _keep_key(name, made.key, is_first=not chain)
     total = made.documents
     head = made.head.as_text()
     runs.end(number, State.DONE, clock(), size=made.size, documents=total, head=head)
+    _keep_keys_of([*(run.file for run in chain), name])
     _remove_old(plan.keep)
 
 
 def _continued(plan: BackupPlan) -> list[BackupRun]:
     """Return the chain that the next backup continues; empty when it is to be a whole one."""
     chain = next(iter(runs.chains()), [])
-    if not 0 < len(chain) < plan.whole_each or not _keys_file().exists():
+    keys = _keys()
+    if not 0 < len(chain) < plan.whole_each or any(run.file not in keys for run in chain):
         return []
-    is_here = all((settings.HUB_BACKUPS / run.file).exists() for run in chain)
+    is_here = all(path_of(run).exists() for run in chain)
     return chain if is_here and head_from(chain[-1].head).lineage == plan.lineage else []
 
 
@@ -117,17 +119,50 @@ class _Watch:
                 raise _Cancelled("Cancelled.")
 
 
-def _remove_drafts() -> None:
+def path_of(run: BackupRun) -> Path:
+    """Return where the file of a run is, if it is still there."""
+    folder: Path = settings.HUB_BACKUPS
+    return folder / run.file
+
+
+def remove(number: int) -> None:
+    """Remove a backup, and those that continue it: they open nothing without it.
+
+    Raises RefusedError when there is no such one, or its file cannot be removed.
+    """
+    for chain in runs.chains():
+        numbers = [run.pk for run in chain]
+        if number in numbers:
+            _remove(chain[numbers.index(number) :])
+            return
+    raise RefusedError("There is no such backup any more.")
+
+
+def _remove(gone: Sequence[BackupRun]) -> None:
+    for run in reversed(gone):  # What is left, when it is cut, is a chain still.
+        try:
+            path_of(run).unlink(missing_ok=True)
+        except OSError as error:
+            raise RefusedError(f"{run.file} cannot be removed: {error.strerror}.") from error
+        runs.forget([run])
+
+
+def _remove_leftovers() -> None:
+    """Remove drafts, and files whose process has ended before it could note them as made."""
     for path in settings.HUB_BACKUPS.glob(f"hub-*{_SUFFIX}.part"):
         path.unlink()
+    for name in runs.files_of_failures():
+        (settings.HUB_BACKUPS / name).unlink(missing_ok=True)
 
 
 def _remove_old(keep: int) -> None:
-    old = [run for chain in runs.chains()[max(1, keep) :] for run in chain]
-    for run in old:
-        with contextlib.suppress(OSError):
-            (settings.HUB_BACKUPS / run.file).unlink(missing_ok=True)
-    runs.forget(old)
+    """Remove the chains after the first so many that are whole on the disk."""
+    kept = 0
+    for chain in runs.chains():
+        if kept >= max(1, keep):
+            with contextlib.suppress(RefusedError):  # The next time, then.
+                _remove(chain)
+        kept += all(path_of(run).exists() for run in chain)
 
 
 # Trials
@@ -152,16 +187,20 @@ def try_newest(plan: BackupPlan) -> None:
 
 def _tried(chain: Sequence[BackupRun]) -> trying.Tried:
     keys = _keys()
-    paths = [settings.HUB_BACKUPS / run.file for run in chain]
+    paths = [path_of(run) for run in chain]
     missing = [path.name for path in paths if path.name not in keys]
     if missing:
         raise RefusedError("The passphrase has changed since. Make a new backup first.")
     return trying.in_passing(paths, lambda path, _: bytes.fromhex(keys[path.name]))
 
 
-def _keep_key(name: str, key: bytes, *, is_first: bool) -> None:
-    kept = {} if is_first else _keys()
-    write_private(_keys_file(), json.dumps(kept | {name: key.hex()}).encode())
+def _keep_key(name: str, key: bytes) -> None:
+    write_private(_keys_file(), json.dumps(_keys() | {name: key.hex()}).encode())
+
+
+def _keep_keys_of(names: Sequence[str]) -> None:
+    kept = {name: key for name, key in _keys().items() if name in names}
+    write_private(_keys_file(), json.dumps(kept).encode())
 
 
 def _keys() -> dict[str, str]:

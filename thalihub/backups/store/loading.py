@@ -12,6 +12,8 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ import orjson
 from django.apps import apps
 from django.core.management import call_command
 from django.core.management.color import no_style
+from django.db import Error as DatabaseError
 from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
@@ -33,6 +36,7 @@ from thalihub.backups import frames, tables
 from thalihub.backups.frames import Frame, Head
 from thalihub.backups.sealing import Damaged
 
+_NO_ROOM = 1024 * 1024
 _JUMP = 1_000_000_000
 """How far the numbers of events go on after a restore: further than anybody has seen."""
 
@@ -69,6 +73,19 @@ def use_file(path: Path) -> None:
     sql.close()
     connection.close()
     connection.settings_dict["NAME"] = str(path)
+
+
+def is_full(error: BaseException) -> bool:
+    """Tell whether the database could not go on because its disk is full."""
+    cause = error.__cause__ if isinstance(error, DatabaseError) else error
+    if isinstance(cause, sqlite3.Error):
+        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+        place = Path(str(connection.settings_dict["NAME"])).parent
+        # Its log and its list of pages say only that writing did not work.
+        is_unable = code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+        no_room = is_unable and shutil.disk_usage(place).free < _NO_ROOM
+        return code == sqlite3.SQLITE_FULL or no_room
+    return getattr(cause, "sqlstate", None) == "53100"  # PostgreSQL's disk_full.
 
 
 def drop_everything() -> None:

@@ -104,6 +104,19 @@ def chains() -> list[list[BackupRun]]:
     return found
 
 
+def made(number: int) -> BackupRun | None:
+    """Return the backup of this number, if it was finished."""
+    return BackupRun.objects.filter(pk=number, is_test=False, state=State.DONE).first()
+
+
+def files_of_failures() -> set[str]:
+    """Return the names of files that runs were to make which have not, or not noted it."""
+    backups = BackupRun.objects.filter(is_test=False)
+    ended = backups.filter(state__in=(State.FAILED, State.CANCELLED))
+    others = backups.exclude(state__in=(State.FAILED, State.CANCELLED))
+    return set(ended.values_list("file", flat=True)) - set(others.values_list("file", flat=True))
+
+
 def forget(runs: Sequence[BackupRun]) -> None:
     """Remove the rows of backups whose files are gone, and those of old tests and failures."""
     BackupRun.objects.filter(pk__in=[run.pk for run in runs]).delete()

@@ -8,6 +8,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from acl import store
@@ -39,9 +40,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, file: Path, since: Path | None, **options: Any) -> None:
         """Make it, and say how large it is."""
         os.umask(0o077)
-        if not store.is_set_up():
-            raise CommandError("There is no hub here yet: nothing to back up. Check HUB_DATA.")
         try:
+            restoring.check_finished(settings.HUB_DATA)
+            if not store.is_set_up():
+                raise CommandError("There is no hub here yet: nothing to back up. Check HUB_DATA.")
             said = self._made(file, since)
         except HubError as error:
             raise CommandError(error.reason) from None

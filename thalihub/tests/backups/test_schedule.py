@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import time
 
 import pytest
@@ -114,6 +116,57 @@ def test_the_run_of_a_worker_that_died_does_not_hinder_the_next(folder):
     assert runs.begin("two", 1_060) is None
     assert runs.begin("two", 1_200) is not None
     assert BackupRun.objects.get(pk=first).state == State.FAILED
+
+
+class _PowerCut(BaseException):
+    """Nothing is tidied up after it."""
+
+
+@pytest.mark.parametrize("step", ["keep the key", "note it as made"])
+def test_a_backup_that_was_cut_before_it_was_noted_is_none(folder, monkeypatch, step):
+    schedule.set_passphrase(PASSPHRASE)
+    runs.change_plan(next_at=runs.NOW, test_every=0)
+    schedule.look(1_000_000)
+    (good,) = runs.chains()[0]
+    with monkeypatch.context() as patch:
+        place, name = {
+            "keep the key": (schedule, "_keep_key"),
+            "note it as made": (runs, "end"),
+        }[step]
+        patch.setattr(place, name, _cut)
+        runs.change_plan(next_at=runs.NOW, test_every=0, whole_each=1)
+        with pytest.raises(_PowerCut):
+            schedule.look(1_000_001)
+    assert len(list(folder.iterdir())) == 2  # It is whole, but nobody knows.
+    assert [run.file for chain in runs.chains() for run in chain] == [good.file]
+    assert good.file in schedule._keys()  # So it can still be tried.
+    runs.end_silent(2_000_000_000)
+    runs.change_plan(next_at=runs.NOW, test_every=0)
+    schedule.look(1_000_002)
+    assert {path.name for path in folder.iterdir()} == {
+        run.file for chain in runs.chains() for run in chain
+    }
+    assert len(runs.chains()) == 2
+
+
+def _cut(*_: object, **__: object) -> None:
+    raise _PowerCut
+
+
+def test_a_full_disk_keeps_the_earlier_backup_and_says_what_to_do(folder, monkeypatch):
+    schedule.set_passphrase(PASSPHRASE)
+    runs.change_plan(next_at=runs.NOW, test_every=0)
+    schedule.look(1_000_000)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(schedule.making.os, "fsync", full)
+    runs.change_plan(next_at=runs.NOW, test_every=0)
+    schedule.look(1_000_001)
+    assert "Make room there" in runs.last(is_test=False).problem
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 @pytest.mark.slow
