@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import httpx
@@ -110,9 +110,11 @@ class Part:
 class Feed:
     """A continuous feed of changes, read in a thread; use it as a context manager."""
 
-    def __init__(self, client: httpx.Client, db_name: str) -> None:
-        """`client` is the feed's own, and closed with it."""
-        self._client = client
+    def __init__(
+        self, client: httpx.Client, db_name: str, *, enter: Callable[[], None] = lambda: None
+    ) -> None:
+        """`client` is the feed's own, and closed with it; `enter` brings its thread elsewhere."""
+        self._client, self._enter = client, enter
         self._path = f"/{db_name}/_changes"
         self._begun = threading.Event()
         self._thread = threading.Thread(target=self._read)
@@ -129,6 +131,7 @@ class Feed:
         self._client.close()
 
     def _read(self) -> None:
+        self._enter()
         asked = {"feed": "continuous", "since": "now", "heartbeat": "200"}
         with (
             contextlib.suppress(httpx.HTTPError, httpx.StreamError, OSError, ValueError),

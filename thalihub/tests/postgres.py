@@ -25,9 +25,9 @@ class PostgresServer:
     Durability is switched off where it only costs time: no power cut is tested here.
     """
 
-    def __init__(self, host: str = "127.0.0.1") -> None:
+    def __init__(self, host: str = "127.0.0.1", *, durable: bool = False) -> None:
         """Listen on `host` alone, and take connections from its network."""
-        self._host = host
+        self._host, self._durable = host, durable
         # Not below pytest's folder: only root could enter that, and PostgreSQL refuses root.
         self._folder = Path(tempfile.mkdtemp(prefix="hub-pg-"))
         self._data = self._folder / "data"
@@ -59,7 +59,8 @@ class PostgresServer:
             [
                 _program("postgres"),
                 *("-D", str(self._data), "-p", str(self.port), "-k", ""),
-                *("-c", f"listen_addresses={self._host}", "-c", "fsync=off"),
+                *("-c", f"listen_addresses={self._host}"),
+                *("-c", f"fsync={'on' if self._durable else 'off'}"),
             ],
             **self._as_nobody(),
         )
@@ -84,6 +85,11 @@ class PostgresServer:
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.kill()
         psutil.wait_procs(family, timeout=30)
+
+    def processes(self) -> list[psutil.Process]:
+        """Return the server's main process: those of its connections are below it."""
+        assert self._process is not None
+        return [psutil.Process(self._process.pid)]
 
     def _answers(self) -> bool:
         try:
