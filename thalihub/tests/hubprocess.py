@@ -26,6 +26,8 @@ import psutil
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from thalihub.tests import commandserver
+
 T = TypeVar("T")
 SOURCE = Path(__file__).resolve().parents[2]
 _OF_THE_CALLER = ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "HUB_PASSPHRASE")
@@ -209,6 +211,8 @@ class HubProcess:
 
     def try_manage(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run one management command, whatever its exit code is."""
+        if not self._before:
+            return commandserver.run(arguments, self.environment | environment)
         return subprocess.run(
             [*self._before, sys.executable, "manage.py", *arguments],
             cwd=SOURCE,
