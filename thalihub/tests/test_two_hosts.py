@@ -93,6 +93,13 @@ class Hosts:
 
         return self.switch.middle.within(send)
 
+    def health(self, hub: HubProcess) -> int:
+        def send() -> int:
+            with httpx.Client(verify=False, trust_env=False) as client:
+                return client.get(f"{hub.pages_url}/health/").status_code
+
+        return int(self._side_of(hub).within(send))
+
     def feed(self, hub: HubProcess, db_name: str) -> Feed:
         return Feed(self.client(hub), db_name, enter=self.switch.middle.enter)
 
@@ -115,6 +122,8 @@ def test_what_is_written_at_one_host_is_read_at_the_other(hosts: Hosts) -> None:
     assert kept.status_code == 201, kept.text
     assert hosts.ask(hosts.one, "GET", "/shelf/a/file").content == content
     assert hosts.ask(hosts.other, "GET", "/shelf/a").json()["text"] == "ä"
+    # A balancer may ask: that the worker runs elsewhere is no failure of this host.
+    assert hosts.health(hosts.other) == 200
     for writer, reader in ((hosts.one, hosts.other), (hosts.other, hosts.one)):
         with hosts.feed(reader, "shelf") as feed:
             docid = f"of-{writer.folder.name}"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from types import SimpleNamespace
 
+import psycopg
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
+from acl import sql
 from couchapi.store import space
 from thalihub import alive, doctor, store
 from thalihub.backups.store import runs
@@ -45,6 +47,31 @@ def test_a_process_that_lives_is_green_and_one_that_does_not_is_red(hub):
     assert light(processes.worker(time.time())) == Light.AMBER
     assert light(processes.worker(time.time() + 3600)) == Light.GREEN
     alive._held.pop().close()
+
+
+def test_a_part_that_runs_on_another_host_is_not_missed_here(hub, settings):
+    settings.HUB_ROLES = ["web"]
+    assert light(processes.worker(time.time())) == Light.OFF
+    assert light(processes.frontend(time.time())) == Light.RED
+    alive.hold(hub, "worker")  # Somebody has started one here all the same.
+    alive._held.pop().close()
+    assert light(processes.worker(time.time())) == Light.RED
+
+
+def test_a_database_that_does_not_answer_is_red_and_the_others_say_that_they_do_not_know(
+    hub, monkeypatch
+):
+    def fails(*_):
+        raise psycopg.OperationalError("connection refused")
+
+    monkeypatch.setattr(sql, "is_away", lambda error: isinstance(error, psycopg.Error))
+    monkeypatch.setattr(sql, "read_sync", fails)
+    monkeypatch.setattr(processes.store, "last_beat", fails)
+    (finding,) = data.database(0)
+    assert (finding.light, "Start PostgreSQL" in finding.to_do) == (Light.RED, True)
+    (finding,) = doctor.examine(["scheduler"])
+    assert finding.light == Light.AMBER
+    assert "does not answer" in finding.said
 
 
 def test_one_of_several_web_processes_is_missed(hub):
