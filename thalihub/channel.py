@@ -23,11 +23,12 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
+from OpenSSL import SSL
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 from twisted.web import http
 
-from thalihub import tls
+from thalihub import refusals, tls
 from thalihub.answer import refusal
 
 if TYPE_CHECKING:
@@ -204,6 +205,9 @@ class HubChannel(http.HTTPChannel):
         """Tell the request that its client is gone."""
         self.ending = True
         self.server.channels.discard(self)
+        if self._shown is None and self.listener.cancels and reason.check(SSL.Error):
+            # Not on the pages' port, where browsers warn of the certificate and try again.
+            refusals.count(refusals.Why.TLS)
         super().connectionLost(reason)
         self._wake()
 

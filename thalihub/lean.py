@@ -25,7 +25,7 @@ from django.urls import Resolver404, get_resolver
 from acl.core.errors import HubError
 from couchapi import exceptions
 from couchapi.core.errors import NotFound
-from thalihub import logs
+from thalihub import logs, refusals
 from thalihub.leanrequest import ClientGoneError, LeanRequest, Receive
 
 logger = logging.getLogger(__name__)
@@ -53,6 +53,8 @@ class LeanHandler:
             response = await self._respond(request)
         except ClientGoneError:
             return
+        if response.status_code in refusals.BY_STATUS:
+            refusals.count(refusals.BY_STATUS[response.status_code])
         await _send(response, send, head=request.method == "HEAD")
 
     async def _respond(self, request: LeanRequest) -> HttpResponseBase:

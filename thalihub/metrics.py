@@ -7,6 +7,7 @@ Prometheus' "Exposition formats", version 0.0.4).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from time import time
 from typing import Any, NamedTuple
 
 from channels.db import database_sync_to_async as in_database
@@ -17,7 +18,7 @@ from acl import sql
 from acl.core.policy import Right
 from couchapi.endpoints.base import Endpoint
 from couchapi.store import databases, space
-from thalihub import doctor
+from thalihub import doctor, refusals
 from thalihub.backups.store import runs
 from thalihub.doctor import Finding, Light
 
@@ -29,6 +30,7 @@ class _Figure(NamedTuple):
     name: str
     help: str
     values: Sequence[tuple[Mapping[str, str], float]]
+    kind: str = "gauge"
 
 
 class Metrics(Endpoint):
@@ -58,6 +60,8 @@ def _figures() -> Iterator[_Figure]:
     yield _Figure("thali_disk_free_bytes", "Free for the hub", [({}, disk.free + disk.reusable)])
     yield _Figure("thali_disk_total_bytes", "Of the disk", [({}, disk.total)])
     yield _Figure("thali_concern", "0 good or off, 1 amber, 2 red", _lights(doctor.examine()))
+    refused = [({"why": why.name.lower()}, one.ever) for why, one in refusals.look(time()).items()]
+    yield _Figure("thali_refused_total", "Refused at the API", refused, "counter")
     made = [chain[-1].started_at for chain in runs.chains()[:1]]
     yield _Figure("thali_backup_time_seconds", "When the last was made", [({}, at) for at in made])
 
@@ -70,7 +74,7 @@ def _lights(findings: Sequence[Finding]) -> list[tuple[Mapping[str, str], float]
 
 
 def _told(figure: _Figure) -> str:
-    lines = [f"# HELP {figure.name} {figure.help}", f"# TYPE {figure.name} gauge"]
+    lines = [f"# HELP {figure.name} {figure.help}", f"# TYPE {figure.name} {figure.kind}"]
     lines += [f"{figure.name}{_labels(labels)} {value}" for labels, value in figure.values]
     return "\n".join(lines) + "\n"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -11,8 +11,9 @@ from django.utils.translation import ngettext
 from discovery import store as discovery
 from discovery.core.onion import State
 from replication import manager
-from thalihub import store
+from thalihub import refusals, store
 from thalihub.doctor import Finding, Light, concern
+from thalihub.refusals import Count, Why
 
 _REACHED = (State.REACHABLE, State.PUBLISHED, State.CLOSED)
 _ILL = (State.MISSING, State.FAILED)
@@ -74,13 +75,25 @@ def nearby(now: float) -> Sequence[Finding]:
 
 @concern("refused")
 def refused(now: float) -> Sequence[Finding]:
-    """Count the wrong passwords of the last day."""
-    count = store.wrong_logins(now)
+    """Count the wrong passwords of the last day, and what the API has refused."""
+    return [_logins(store.wrong_logins(now)), _requests(refusals.look(now))]
+
+
+def _requests(counts: Mapping[Why, Count]) -> Finding:
+    found = {why.name.lower(): count.within_a_day for why, count in counts.items()}
+    said = _(
+        "Within a day: %(unknown)s from strangers, %(forbidden)s without the right to it, "
+        "%(tls)s connections without TLS or with a broken one"
+    )
+    return Finding("refused", _("Refused requests"), Light.GREEN, said % found)
+
+
+def _logins(count: int) -> Finding:
     label = _("Refused logins")
     said = ngettext(
         "%(n)s wrong password within a day", "%(n)s wrong passwords within a day", count
     ) % {"n": count}
     if count >= _MANY_REFUSED:
         to_do = _("If that was not you, change your password.")
-        return [Finding("refused", label, Light.AMBER, said, to_do, "admin:password_change")]
-    return [Finding("refused", label, Light.GREEN, said)]
+        return Finding("refused", label, Light.AMBER, said, to_do, "admin:password_change")
+    return Finding("refused", label, Light.GREEN, said)

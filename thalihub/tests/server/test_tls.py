@@ -4,12 +4,16 @@ import contextlib
 import hashlib
 import socket
 import ssl
+import time
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from OpenSSL import SSL
 
+from thalihub import refusals
+from thalihub.refusals import Why
+from thalihub.tests.hubprocess import eventually
 from thalihub.tests.server.certificates import certificate, write_chain
 from thalihub.tests.server.client import Client, context
 
@@ -57,6 +61,16 @@ def test_tls_1_2_is_refused(served):
         pytest.raises(ssl.SSLError, match="PROTOCOL_VERSION|protocol version"),
     ):
         old.wrap_socket(raw)
+
+
+def test_what_does_not_speak_tls_is_counted(served, settings):
+    settings.HUB_DATA = served.folder / "data"
+    before = refusals.look(time.time())[Why.TLS].ever
+    with socket.create_connection(("127.0.0.1", served.port), timeout=60) as raw:
+        raw.sendall(b"GET / HTTP/1.1\r\nHost: hub\r\n\r\n")
+        while raw.recv(4096):  # An alert, then the end.
+            pass
+    eventually(lambda: refusals.look(time.time())[Why.TLS].ever > before, what="it is counted")
 
 
 def test_session_is_not_resumed(served):
