@@ -126,7 +126,7 @@ def _namespaces() -> bool:
 
 
 def _docker() -> bool:
-    programs = ("dockerd", "docker", "docker-compose", "debootstrap", "iptables")
+    programs = ("dockerd", "docker", "docker-compose", "mmdebstrap", "iptables")
     return os.geteuid() == 0 and _program(*programs)()
 
 
@@ -159,6 +159,6 @@ REQUIREMENTS: dict[str, tuple[Callable[[], bool], str]] = {
     ),
     "requires_docker": (
         _docker,
-        "Run as root: `apt-get install docker.io docker-compose debootstrap iptables`.",
+        "Run as root: `apt-get install docker.io docker-compose mmdebstrap iptables`.",
     ),
 }

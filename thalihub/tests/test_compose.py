@@ -16,14 +16,20 @@ from thalihub.tests.hubprocess import eventually
 
 pytestmark = [pytest.mark.requires_docker, pytest.mark.slow, pytest.mark.timeout(1500)]
 
+_IDLE_MB = 250
 SERVICES = ("postgres", "redis", "hub", "worker", "keeper")
 
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
-    with Engine() as engine:
-        engine.build()
-        yield engine
+    engine = Engine()
+    try:
+        with engine.building():
+            engine.build()
+        with engine.closed():
+            yield engine
+    finally:
+        engine.remove()
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +49,8 @@ def home(engine: Engine) -> Iterator[Project]:
 def single(engine: Engine, home: Project) -> Iterator[Project]:
     """A hub in one container on SQLite, which reaches the other one."""
     project = Project(engine, "single", "single", "172.30.85")
+    project.join("home_inside")
     project.up()
-    engine.run("docker", "network", "connect", "home_inside", project.container("single"))
     yield project
     project.down()
 
@@ -79,6 +85,22 @@ def test_no_container_is_root_or_writes_to_its_image(home: Project, service: str
     assert run("docker", "exec", name, "touch", "/srv/x").returncode != 0
     published = home._engine.run("docker", "port", name)
     assert bool(published) == (service == "hub")
+
+
+def test_one_container_alone_is_small(single: Project) -> None:
+    used = single.memory("single") / 1e6
+    print(f"single container at rest: {used:.0f} MB")  # noqa: T201
+    assert used < _IDLE_MB
+
+
+def test_what_the_profiles_add_does_its_part(home: Project) -> None:
+    home.compose("--profile", "tor", "--profile", "nearby", "up", "-d")
+    home.manage("tor", "on")
+    # It has begun; the network that these containers are in leads nowhere.
+    eventually(lambda: home.read("tor", "status")["state"] == "starting", what="Tor starts")
+    home.manage("tor", "off")
+    for service in ("tor", "discovery"):
+        assert home.lives(service)
 
 
 def test_two_hubs_pair_and_keep_in_step(home: Project, single: Project) -> None:
@@ -130,7 +152,6 @@ def test_down_and_up_loses_nothing(home: Project, single: Project) -> None:
         assert not Path(project.data / "hub.json").exists()
     home.up()
     single.up()
-    home._engine.run("docker", "network", "connect", "home_inside", single.container("single"))
 
     assert home.status["key"] == key
     for path in ("/notes/one", *(f"/notes/after-{service}" for service in SERVICES)):

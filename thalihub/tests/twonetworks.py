@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 T = TypeVar("T")
 _NEW_NETWORK = 0x40000000  # CLONE_NEWNET
@@ -52,9 +52,23 @@ class Side:
     def enter(self) -> None:
         """Bring this thread inside, for as long as it lives."""
         with Path(f"/run/netns/{self.name}").open() as file:
-            library = ctypes.CDLL(None, use_errno=True)
-            if library.setns(file.fileno(), _NEW_NETWORK):
-                raise OSError(ctypes.get_errno(), "setns")
+            _enter(file)
+
+    @contextlib.contextmanager
+    def visited(self) -> Iterator[None]:
+        """Bring this thread inside, and back."""
+        with Path("/proc/thread-self/ns/net").open() as before:
+            self.enter()
+            try:
+                yield
+            finally:
+                _enter(before)
+
+
+def _enter(file: IO[str]) -> None:
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.setns(file.fileno(), _NEW_NETWORK):
+        raise OSError(ctypes.get_errno(), "setns")
 
 
 class Capture:
@@ -91,6 +105,18 @@ def _tap() -> socket.socket:
     made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, _EVERYTHING)
     made.bind(("lan0", 0))
     return made
+
+
+@contextlib.contextmanager
+def one_network(name: str) -> Iterator[Side]:
+    """Make a network without a way out, and remove it again."""
+    side = Side(f"thali-{os.getpid()}-{name}")
+    _run("ip", "netns", "add", side.name)
+    try:
+        side.ip("link", "set", "lo", "up")
+        yield side
+    finally:
+        subprocess.run(["ip", "netns", "del", side.name], check=False, capture_output=True)
 
 
 @contextlib.contextmanager
