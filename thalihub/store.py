@@ -12,7 +12,6 @@ from typing import NamedTuple
 from axes.models import AccessAttempt
 from django.contrib.auth.models import User
 from django.db import connections, transaction
-from django.db.migrations.loader import MigrationLoader
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext as _
 
@@ -103,22 +102,6 @@ def wrong_logins(now: float) -> int:
     day_ago = datetime.datetime.fromtimestamp(now, datetime.UTC) - datetime.timedelta(days=1)
     recent = AccessAttempt.objects.filter(attempt_time__gte=day_ago)
     return sum(recent.values_list("failures_since_start", flat=True))
-
-
-def check_tables() -> None:
-    """Raise RefusedError where a newer version of the hub has made the tables."""
-    loader = MigrationLoader(connections["default"])
-    ours = {app for app, _name in loader.graph.nodes}
-    newer = sorted(
-        f"{app} {name}"
-        for app, name in set(loader.applied_migrations or {}) - set(loader.disk_migrations or {})
-        if app in ours and (app, name) not in loader.replacements
-    )
-    if newer:
-        raise RefusedError(
-            f"The data is of a newer version of the hub ({newer[-1]}). Install that version again; "
-            "or restore a backup that this one has made, into an empty folder."
-        )
 
 
 def close_connections() -> None:

@@ -49,6 +49,8 @@ class SubcommandsCommand(BaseCommand):
                 "manage.py migrate"
             )
         try:
+            if self.needs_tables:
+                store.check_tables()
             action(options)
         except HubError as error:
             raise CommandError(error.reason) from error

@@ -51,6 +51,7 @@ from acl.store.people import (
     remove_principal,
     replace_owner,
 )
+from acl.store.tables import check_not_newer, check_tables
 
 __all__ = [
     "KINDS",
@@ -75,9 +76,11 @@ __all__ = [
     "check_free",
     "check_friendless",
     "check_grant",
+    "check_not_newer",
     "check_origin",
     "check_owner",
     "check_selector",
+    "check_tables",
     "disallow_origin",
     "find_application",
     "find_holder",

@@ -97,9 +97,9 @@ def _origin() -> Origin:
     except HubError:
         key = ""
     return Origin(
+        migrations=loading.migrations(),  # First: whether the tables can be read at all.
         ident=secrets.token_hex(16),
         lineage=runs.lineage(),
         made_at=int(time.time()),
         key=key,
-        migrations=loading.migrations(),
     )

@@ -90,7 +90,8 @@ def backup(now: float) -> Sequence[Finding]:
         said = _("The last one did not work.")
         return [Finding("backup", label, Light.RED, said, _("Look why"), "backups")]
     if not chains:
-        said = _("There is no backup yet.")
+        # Where those lie that `manage.py backup` has written, and whether still, nobody knows here.
+        said = _("The hub has made none by itself yet.")
         return [Finding("backup", label, Light.AMBER, said, _("Make one"), "backups")]
     if tried is not None and tried.state == runs.State.FAILED:
         said = _("The newest one could not be restored.")

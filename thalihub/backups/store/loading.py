@@ -27,7 +27,7 @@ from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 
-from acl import sql
+from acl import sql, store
 from acl.core.errors import RefusedError
 from acl.sql import Sql
 from couchapi.store import contents
@@ -42,14 +42,9 @@ _JUMP = 1_000_000_000
 
 
 def migrations() -> list[tuple[str, str]]:
-    """Return the newest migration of each app; raises RefusedError where the tables lack one."""
-    loader = MigrationLoader(connection)
-    leaves = loader.graph.leaf_nodes()
-    if set(leaves) - set(loader.applied_migrations or {}):
-        raise RefusedError(
-            "The tables are still those of an earlier version of the hub. Start the hub once, "
-            "then make the backup."
-        )
+    """Return the newest migration of each app; raises RefusedError where the tables have others."""
+    store.check_tables()
+    leaves: list[tuple[str, str]] = MigrationLoader(None).graph.leaf_nodes()
     return leaves
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from acl import sql, store
+from acl.core.errors import HubError
 from acl.management.base import table
 from thalihub import doctor
 from thalihub.doctor import Finding
@@ -31,8 +32,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Print the findings."""
-        if not _is_set_up():
-            raise CommandError("There is no hub here yet. Start it: manage.py hub", returncode=2)
+        _check_tables()
         findings = doctor.examine()
         said = {"light": doctor.worst(findings), "concerns": [one._asdict() for one in findings]}
         self.stdout.write(json.dumps(said, indent=2) if options["json"] else _told(findings))
@@ -40,13 +40,17 @@ class Command(BaseCommand):
             sys.exit(code)
 
 
-def _is_set_up() -> bool:
+def _check_tables() -> None:
+    """Raise CommandError where there is no hub, or the tables of another version."""
     try:
-        return store.is_set_up()
+        if not store.is_set_up():
+            raise CommandError("There is no hub here yet. Start it: manage.py hub", returncode=2)
+        store.check_tables()
+    except HubError as error:
+        raise CommandError(error.reason, returncode=2) from None
     except Exception as error:
-        if sql.is_away(error):  # That is a finding.
-            return True
-        raise
+        if not sql.is_away(error):  # That is a finding.
+            raise
 
 
 def _told(findings: Sequence[Finding]) -> str:

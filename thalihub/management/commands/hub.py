@@ -17,6 +17,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from acl import identity, sql
+from acl import store as acl_store
 from acl.core.errors import HubError
 from acl.core.keys import key_text
 from thalihub import binding, datafolder, env, mainprocess, nearby, setup, store, tor, whereabouts
@@ -97,10 +98,10 @@ def _roles(asked: Sequence[str]) -> Collection[str]:
 def _help_out(roles: Collection[str]) -> None:
     """Do parts of a hub whose web role keeps the keys and the tables, and has begun before."""
     try:
-        call_command("migrate", verbosity=0, interactive=False, check_unapplied=True)
-        identity.load(settings.HUB_DATA)
-    except (SystemExit, HubError, OSError):
-        raise _not_begun() from None
+        acl_store.check_not_newer()
+        _check_begun()
+    except HubError as error:
+        raise CommandError(error.reason) from None
     except Exception as error:
         raise _explained(error) from None
     _make_folders()
@@ -109,6 +110,14 @@ def _help_out(roles: Collection[str]) -> None:
     sys.stdout.flush()
     port = datafolder.facts_of(settings.HUB_DATA).get("api_port", settings.HUB_API_PORT)
     mainprocess.help_out(settings.HUB_DATA, roles, port)
+
+
+def _check_begun() -> None:
+    try:
+        call_command("migrate", verbosity=0, interactive=False, check_unapplied=True)
+        identity.load(settings.HUB_DATA)
+    except (SystemExit, HubError, OSError):
+        raise _not_begun() from None
 
 
 def _not_begun() -> CommandError:
@@ -134,7 +143,7 @@ def _make_folders() -> None:
 
 def _prepare() -> identity.Identity:
     _make_folders()
-    store.check_tables()
+    acl_store.check_not_newer()
     call_command("migrate", verbosity=0, interactive=False)
     return identity.ensure(settings.HUB_DATA, timezone.now())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from argparse import ArgumentParser
+from argparse import SUPPRESS, ArgumentParser
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,8 +37,12 @@ class Command(BaseCommand):
             action="store_true",
             help="restore into a temporary folder, check everything there, and remove it",
         )
-        parser.add_argument("--check", action="store_true", help="check it all after the restore")
-        parser.add_argument("--keys", type=Path, metavar="KEYS", help="keys of the single files")
+        parser.add_argument(
+            "--check",
+            action="store_true",
+            help="check it all after the restore, and print what was found, as JSON",
+        )
+        parser.add_argument("--keys", type=Path, help=SUPPRESS)  # For `backups.trying`.
 
     def handle(self, *args: Any, files: list[Path], **options: Any) -> None:
         """Restore, or try whether that works."""

@@ -24,6 +24,7 @@ class Command(BaseCommand):
         if not acl_store.is_set_up():
             raise CommandError("Start the hub once first: make hub")
         try:
+            acl_store.check_tables()
             url = setup.make_link(_pages(), timezone.now())
         except HubError as error:
             raise CommandError(error.reason) from None
