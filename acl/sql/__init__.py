@@ -28,6 +28,7 @@ import psycopg
 from asgiref.sync import sync_to_async
 from django.db import InterfaceError, OperationalError, close_old_connections, connections
 
+from acl.core.errors import HubError
 from acl.sql.connection import Announcement, Row, Sql, announce, open_postgresql, open_sqlite
 from acl.sql.groupcommit import Writer
 
@@ -129,10 +130,13 @@ async def renew_djangos() -> None:
 async def recover(log: logging.Logger, error: Exception, said: str) -> None:
     """Log why a loop that goes on has failed, and let its thread of Django's connect anew.
 
-    That the database server is away is one line: its error says it all.
+    That the database server is away, or what the hub refuses (a full disk), is one line: the error
+    says it all, and comes again with each try.
     """
     if is_away(error):
         log.warning("%s The database does not answer: %s", said, error)
+    elif isinstance(error, HubError):
+        log.warning("%s %s", said, error.reason)
     else:
         log.error(said, exc_info=error)
     await renew_djangos()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from acl import sql
+from acl.core.errors import RefusedError
 from acl.sql import Sql
 
 
@@ -214,3 +216,14 @@ async def settled(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0)
+
+
+async def test_a_loop_that_goes_on_says_a_refusal_in_one_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log = logging.getLogger("a.loop")
+    await sql.recover(log, RefusedError("The disk is full."), "It was not kept.")
+    await sql.recover(log, KeyError("a fault"), "It was not kept.")
+    refused, fault = caplog.records
+    assert (refused.getMessage(), refused.exc_info) == ("It was not kept. The disk is full.", None)
+    assert fault.exc_info
