@@ -22,14 +22,17 @@ from django.conf import settings
 
 from acl import sql
 from acl import store as people
+from acl.core.policy import ADDRESSBOOK
 from couchapi.store import databases
 from discovery import store as discovery
 from replication import manager
+from replication.books.names import INBOX, ME
 from thalihub import doctor
 from thalihub.logs import FILE, redaction
 from thalihub.logs.boundedfile import newest
 
 _LINES = 2_000
+_OF_EVERY_HUB = (ADDRESSBOOK, ME, INBOX)
 _PACKAGES = ("django", "channels", "daphne", "twisted", "celery", "cryptography", "psycopg")
 
 
@@ -105,4 +108,5 @@ def _names(now: float) -> dict[str, str]:
         ("(database)", [row.name for row in sql.read_sync(databases.everything)]),
     ):
         found |= {name: word for name in names if name not in found}
-    return found
+    # Every hub has databases of these names; one of them, `me`, stands in a good many words.
+    return {name: word for name, word in found.items() if name not in _OF_EVERY_HUB}

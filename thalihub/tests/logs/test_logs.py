@@ -7,6 +7,7 @@ import json
 import logging
 import threading
 import zipfile
+from types import SimpleNamespace
 
 import pytest
 from django.contrib.auth.models import User
@@ -14,7 +15,7 @@ from django.test import Client
 
 from acl.core.keys import key_text
 from thalihub import logpage, logs
-from thalihub.logs import boundedfile, redaction
+from thalihub.logs import boundedfile, bundle, redaction
 from thalihub.logs.boundedfile import BoundedFile, newest
 
 KEY = "x" * 40 + "A-_"
@@ -173,6 +174,13 @@ def test_the_support_bundle_has_no_secret_and_no_name(browser, api, tmp_path, ne
     for forbidden in (*GONE.values(), friend.name, "MIIEvQsecret", str(User.objects.first())):
         assert forbidden not in whole
     assert "A run with (person) failed." in whole
+
+
+def test_the_names_that_databases_have_in_every_hub_are_no_secret(tables, monkeypatch):
+    rows = [SimpleNamespace(name=name) for name in ("addressbook", "diary", "inbox", "me")]
+    monkeypatch.setattr(bundle.databases, "everything", lambda _: rows)
+    names = [name for name, word in bundle._names(0).items() if word == "(database)"]
+    assert names == ["diary"]  # "docu(database)nts" says nothing to anybody.
 
 
 def test_the_bundle_is_the_owners_alone(browser):
