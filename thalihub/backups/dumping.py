@@ -99,19 +99,46 @@ def dump(write: Write, origin: Origin, parent: Head | None, progress: Progress) 
     Returns its head, and how many documents there are.
     """
     with contents.kept():
+        settled = sql.read_sync(_settled)
         plan, head = sql.read_sync(
-            partial(_snapshot, write=write, origin=origin, parent=parent, progress=progress)
-        )
+            partial(
+                _snapshot,
+                write=write, origin=origin, parent=parent, settled=settled, progress=progress,
+            )
+        )  # fmt: skip
         for one in _contents_in_files(plan):
             _write_content(write, one, _pieces_of_file(one), plan, progress)
     write(frames.told(frames.END, {"documents": plan.documents, "contents": plan.written}))
     return head, sum(plan.documents.values())
 
 
+def _settled(sql: Sql) -> int | None:
+    """Return a number up to which every blob can be seen that there will ever be; None for any.
+
+    On PostgreSQL a lower number may be committed later.  A snapshot taken in between would count
+    it as written, and the next backup of the chain would leave its content out.
+    """
+    if sql.vendor == "sqlite":
+        return None
+    # Waits for those who are writing one; the lock ends when this has been read.
+    sql.execute("LOCK TABLE couchapi_blob IN SHARE MODE")
+    return _newest_blob(sql)
+
+
+def _newest_blob(sql: Sql) -> int:
+    row = sql.one("SELECT coalesce(max(id), 0) FROM couchapi_blob")
+    return int(row[0]) if row else 0
+
+
 def _snapshot(
-    sql: Sql, write: Write, origin: Origin, parent: Head | None, progress: Progress
+    sql: Sql,
+    write: Write,
+    origin: Origin,
+    parent: Head | None,
+    settled: int | None,
+    progress: Progress,
 ) -> tuple[_Plan, Head]:
-    plan = _planned(sql, parent)
+    plan = _planned(sql, parent, settled)
     head = _head(origin, parent, plan, sql.vendor)
     write(frames.framed(frames.HEAD, head.as_text().encode()))
     progress(0, plan.total)
@@ -139,14 +166,15 @@ def _head(origin: Origin, parent: Head | None, plan: _Plan, vendor: str) -> Head
     )
 
 
-def _planned(sql: Sql, parent: Head | None) -> _Plan:
+def _planned(sql: Sql, parent: Head | None, settled: int | None) -> _Plan:
     rows = sql.all("SELECT id, epochs, update_seq, purge_seq, dropped FROM couchapi_database")
     places = []
     for number, epochs, seq, purge_seq, dropped in rows:
         at = Position(orjson.loads(epochs)[-1][0], seq, purge_seq)
         places.append((number, at, _since(number, at, parent, bool(dropped))))
     wanted = _Wanted(parent.newest_blob, parent.open_blobs) if parent else _Wanted(0, [])
-    plan = _Plan(places, wanted, *_blobs(sql))
+    newest = _newest_blob(sql) if settled is None else settled
+    plan = _Plan(places, wanted, _open_blobs(sql), newest)
     for number, _, since in places:
         plan.total += sql.all(_COUNT, (number, since.seq))[0][0]
         plan.documents[number] = sql.all(_COUNT, (number, -1))[0][0]
@@ -167,11 +195,10 @@ def _since(number: int, at: Position, parent: Head | None, dropped: bool) -> Pos
     return known if known is not None and is_same and not dropped else _EVERY_DOCUMENT
 
 
-def _blobs(sql: Sql) -> tuple[list[int], int]:
-    """Return the blobs that nobody has adopted, or whose content goes, and the newest of all."""
+def _open_blobs(sql: Sql) -> list[int]:
+    """Return the blobs that nobody has adopted, or whose content goes."""
     rows = sql.all("SELECT id FROM couchapi_blob WHERE document_id IS NULL ORDER BY id")
-    newest = sql.all("SELECT coalesce(max(id), 0) FROM couchapi_blob")
-    return [row[0] for row in rows], newest[0][0]
+    return [row[0] for row in rows]
 
 
 # Tables

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import psycopg
 import pytest
 
 from thalihub.tests.backups.test_backup_restore import LARGE, PASSPHRASE, put_attachment
-from thalihub.tests.hubprocess import HubProcess
+from thalihub.tests.hubprocess import HubProcess, eventually
 from thalihub.tests.postgres import PostgresServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.requires_postgres]
@@ -74,6 +75,27 @@ def test_a_hub_on_postgresql_comes_back_and_can_move_to_sqlite_and_back(
         # Numbers of rows go on after those that came back.
         assert owner.put("/notes/later", json={}).status_code == 201
         put_attachment(owner, "another", b"a" * 70_000)
+
+
+def test_a_backup_waits_for_attachments_whose_numbers_are_given_but_not_committed(
+    server: PostgresServer, backup: tuple[list[Path], dict[str, Any]], tmp_path: Path
+) -> None:
+    """Else the one after it, which asks for higher numbers, would leave them out."""
+    place = {"DATABASE_URL": server.url.rpartition("/")[0] + "/first"}
+    hub = HubProcess(backup[0][0].parent / "hub", **place)
+    with (
+        psycopg.connect(place["DATABASE_URL"]) as writer,
+        psycopg.connect(server.url, autocommit=True) as watcher,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        writer.execute(
+            "INSERT INTO couchapi_blob (file, length, uploader, created_at) VALUES ('', 1, '', 1)"
+        )
+        made = pool.submit(hub.manage, "backup", str(tmp_path / "one.backup"), **PASSPHRASE)
+        waits = "SELECT 1 FROM pg_locks WHERE mode = 'ShareLock' AND NOT granted"
+        eventually(lambda: watcher.execute(waits).fetchone(), what="the backup waits")
+        writer.rollback()
+        assert "bytes" in made.result()
 
 
 def test_a_database_that_is_in_use_is_not_overwritten(
