@@ -17,6 +17,12 @@ def test_every_variable_that_the_settings_read_is_described() -> None:
     assert sorted(described) == sorted(read)
 
 
+def test_every_command_is_described() -> None:
+    ours = SOURCE.glob("*/management/commands/[a-z]*.py")
+    described = re.findall(r"`([a-z-]+)", (SOURCE / "docs" / "command-line.md").read_text())
+    assert {path.stem for path in ours} <= set(described)
+
+
 def test_every_make_target_of_the_contributors_guide_exists() -> None:
     makefile = (SOURCE / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))

@@ -1,4 +1,4 @@
-"""The README's example works when it is copied.
+"""The examples of the README and of operations.md work when they are copied.
 
 Fenced `sh` blocks right after the comment `<!-- example -->` are run as one script beside a fresh
 hub.  A line `# -> text` in them says what is printed; `…` in it stands for anything.
@@ -39,7 +39,8 @@ def promises(script: str) -> re.Pattern[str]:
 def _run_beside(hub: HubProcess, script: str) -> str:
     # The example's paths are those of a checkout: .venv, manage.py and data.
     for name, target in ((".venv", Path(sys.prefix)), ("manage.py", SOURCE / "manage.py")):
-        (hub.folder / name).symlink_to(target)
+        if not (hub.folder / name).exists():
+            (hub.folder / name).symlink_to(target)
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=hub.folder,
@@ -60,6 +61,15 @@ def test_the_readme_example_prints_what_it_says(hub: HubProcess) -> None:
     if shutil.which("curl") is None:
         pytest.skip("Install curl: `apt-get install curl`.")
     script = example((SOURCE / "README.md").read_text())
+    printed = _run_beside(hub, _at_port(script, 6984, hub))
+    assert promises(script).search(printed), printed
+
+
+@pytest.mark.slow
+def test_the_example_of_operations_prints_what_it_says(hub: HubProcess) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("Install curl: `apt-get install curl`.")
+    script = example((SOURCE / "docs" / "operations.md").read_text())
     printed = _run_beside(hub, _at_port(script, 6984, hub))
     assert promises(script).search(printed), printed
 
