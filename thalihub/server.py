@@ -168,7 +168,8 @@ class HubServer(Server):
             task.cancel()
         if leftover:
             await asyncio.wait(leftover, timeout=1)
-        logger.info("Stopped.")
+        if self._ports:  # Else it has rested, as it does again and again while nothing is wanted.
+            logger.info("Stopped.")
 
     def _websocket_tasks(self) -> set[asyncio.Future[Any]]:
         running = (details.get("application_instance") for details in self.connections.values())
