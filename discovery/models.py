@@ -122,6 +122,7 @@ class Contact(models.Model):
     addresses = models.JSONField(default=list)
     paired_at = models.DateTimeField()
     last_seen = models.DateTimeField(null=True, blank=True)
+    clock_ahead = models.IntegerField(default=0, help_text="Seconds, when last reached.")
     told = models.CharField(max_length=64, blank=True, help_text="Which card of ours they have.")
     told_at = models.DateTimeField(null=True, blank=True, help_text="When we last tried.")
     other_key = models.CharField(
@@ -156,6 +157,7 @@ class Device(models.Model):
     windows = models.TextField(blank=True, help_text="When it can be reached; empty: always.")
     paired_at = models.DateTimeField()
     last_seen = models.DateTimeField(null=True, blank=True)
+    clock_ahead = models.IntegerField(default=0, help_text="Seconds, when last reached.")
 
     def __str__(self) -> str:
         return self.principal.name

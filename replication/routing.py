@@ -28,6 +28,7 @@ from discovery.core.addresses import Address
 from discovery.core.errors import DiscoveryError, OurselvesError
 from discovery.dialer import Session, dial, near, open_client, ways
 from replication import addresses
+from replication.core import clocks
 from replication.core import job as jobs
 from replication.core.errors import BadJob
 from replication.core.job import Kind
@@ -41,6 +42,7 @@ _PEOPLE = ("friend", "device", "application")
 
 
 _seen_at: dict[str, float] = {}
+_ahead: dict[str, int] = {}
 
 
 class Way(NamedTuple):
@@ -147,6 +149,7 @@ async def way_to(key: str, peer: str) -> AsyncIterator[Way]:
     async with contextlib.AsyncExitStack() as stack:
         session = await _nearby(key, stack) or await _dialled(key, peer, stack)
         await _note_seen(key)
+        _compare_clocks(session.client, key)
         yield Way(session.client, session.address.kind)
 
 
@@ -194,6 +197,19 @@ async def _note_seen(key: str) -> None:
     if now - _seen_at.get(key, -math.inf) >= _SEEN_SECONDS:
         _seen_at[key] = now
         await sync_to_async(found.seen)(key, timezone.now())
+
+
+def _compare_clocks(client: httpx.AsyncClient, key: str) -> None:
+    """Look at the date of the first answer, and note how far their clock is from ours."""
+
+    async def look(answer: httpx.Response) -> None:
+        client.event_hooks = {}
+        ahead = clocks.ahead(answer.headers.get("date"), time.time())
+        if ahead or _ahead.get(key, 1):  # Once, too, that it is right: it may have been set.
+            _ahead[key] = ahead
+            await sync_to_async(found.note_clock)(key, ahead)
+
+    client.event_hooks = {"response": [look]}
 
 
 def _own_keys() -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from django.db import transaction
+from django.db.models import Q
 
 from acl import store as people
 from acl.core.errors import AlreadyThere, BadName, NoSuchHolder, RefusedError
@@ -203,6 +204,20 @@ def seen(key: str, now: datetime.datetime) -> None:
     """Note that a contact or device was reached just now."""
     Contact.objects.filter(principal__key=key).update(last_seen=now)
     Device.objects.filter(principal__key=key).update(last_seen=now)
+
+
+def note_clock(key: str, ahead: int) -> None:
+    """Note by how many seconds the clock of a contact or device is ahead of ours."""
+    Contact.objects.filter(principal__key=key).update(clock_ahead=ahead)
+    Device.objects.filter(principal__key=key).update(clock_ahead=ahead)
+
+
+def other_clocks(since: datetime.datetime) -> list[tuple[str, int]]:
+    """Return (name, seconds ahead) of who was reached since then and whose clock is not ours."""
+    reached = Q(last_seen__gte=since) & ~Q(clock_ahead=0)
+    found = (model.objects.filter(reached) for model in (Contact, Device))
+    rows = (rows.values_list("principal__name", "clock_ahead") for rows in found)
+    return sorted(row for each in rows for row in each)
 
 
 # -- groups and comparing notes ------------------------------------------------------------------

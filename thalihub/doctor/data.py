@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.template.defaultfilters import filesizeformat
+from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
 from acl import identity, sql
 from couchapi.core import room
 from couchapi.store import space
+from discovery import store as discovery
 from thalihub import store
 from thalihub.backups.store import runs
 from thalihub.doctor import Finding, Light, concern
@@ -77,7 +80,21 @@ def clock(now: float) -> Sequence[Finding]:
         return [Finding("clock", label, Light.RED, _("It shows a time long past."), to_do)]
     if beat is not None and beat > now + _AHEAD_SECONDS:
         return [Finding("clock", label, Light.RED, _("It was set back."), to_do)]
-    return [Finding("clock", label, Light.GREEN, _("It goes forward."))]
+    others = discovery.other_clocks(datetime.fromtimestamp(now - _DAY, UTC))
+    return [_apart(label, *other) for other in others] or [
+        Finding("clock", label, Light.GREEN, _("It goes forward."))
+    ]
+
+
+def _apart(label: str, name: str, ahead: int) -> Finding:
+    if ahead > 0:
+        said = _("That of %(name)s is ahead of it by %(time)s.")
+    else:
+        said = _("That of %(name)s is behind it by %(time)s.")
+    at = datetime.fromtimestamp(0, UTC)
+    said %= {"name": name, "time": timesince(at, at + timedelta(seconds=abs(ahead)))}
+    to_do = _("Set the one that is wrong: of two edits the newer one wins, by these clocks.")
+    return Finding("clock", label, Light.AMBER, said, to_do, about=name)
 
 
 @concern("backup")
