@@ -62,8 +62,8 @@ def _figures() -> Iterator[_Figure]:
     yield _Figure("thali_concern", "0 good or off, 1 amber, 2 red", _lights(doctor.examine()))
     refused = [({"why": why.name.lower()}, one.ever) for why, one in refusals.look(time()).items()]
     yield _Figure("thali_refused_total", "Refused at the API", refused, "counter")
-    made = [chain[-1].started_at for chain in runs.chains()[:1]]
-    yield _Figure("thali_backup_time_seconds", "When the last was made", [({}, at) for at in made])
+    made = [({}, at) for at in [runs.newest_at()] if at]
+    yield _Figure("thali_backup_time_seconds", "When the last was made", made)
 
 
 def _lights(findings: Sequence[Finding]) -> list[tuple[Mapping[str, str], float]]:

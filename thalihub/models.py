@@ -41,6 +41,8 @@ class BackupPlan(models.Model):
     test_every = models.PositiveIntegerField(default=7 * 86400, help_text="Seconds; 0: never.")
     next_at = models.BigIntegerField(default=0, help_text="Unix seconds.")
     next_test_at = models.BigIntegerField(default=0, help_text="Unix seconds.")
+    by_hand_at = models.BigIntegerField(default=0, help_text="When the command last made one.")
+    tried_by_hand_at = models.BigIntegerField(default=0, help_text="When it last tried one.")
 
     def __str__(self) -> str:
         return f"every {self.every} s"

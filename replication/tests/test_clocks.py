@@ -17,7 +17,6 @@ from discovery import store as found
 from discovery.models import Contact
 from replication import routing
 from replication.core import clocks
-from thalihub.doctor import Light, data
 
 NOW = 1_800_000_000.0
 
@@ -64,9 +63,6 @@ def test_a_contact_whose_clock_is_apart_is_found_until_it_is_right(
     found.note_clock(key, -7200)
     assert (name, -7200) in found.other_clocks(now)
     assert name not in dict(found.other_clocks(now + datetime.timedelta(days=1)))
-    finding = next(one for one in data.clock(now.timestamp()) if one.about == name)
-    assert finding.light == Light.AMBER
-    assert "behind it by 2\xa0hours" in finding.said
     found.note_clock(key, 0)
     assert name not in dict(found.other_clocks(now))
     contact.delete()

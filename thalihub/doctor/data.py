@@ -102,22 +102,21 @@ def backup(now: float) -> Sequence[Finding]:
     """Look when the last backup was made, and whether it can be restored."""
     plan, made, tried = runs.plan(), runs.last(is_test=False), runs.last(is_test=True)
     label = _("Backup")
-    chains = runs.chains()
+    newest_at = runs.newest_at()
     if made is not None and made.state == runs.State.FAILED:
         said = _("The last one did not work.")
         return [Finding("backup", label, Light.RED, said, _("Look why"), "backups")]
-    if not chains:
-        # Where those lie that `manage.py backup` has written, and whether still, nobody knows here.
-        said = _("The hub has made none by itself yet.")
+    if not newest_at:
+        said = _("There is no backup yet.")
         return [Finding("backup", label, Light.AMBER, said, _("Make one"), "backups")]
     if tried is not None and tried.state == runs.State.FAILED:
         said = _("The newest one could not be restored.")
         return [Finding("backup", label, Light.RED, said, _("Look why"), "backups")]
-    age = now - chains[0][-1].started_at
+    age = now - newest_at
     if age > max(2 * plan.every, 7 * _DAY):
         said = _("The last one is %(n)s days old.") % {"n": int(age) // _DAY}
         return [Finding("backup", label, Light.AMBER, said, _("Make one"), "backups")]
-    if tried is None:
+    if tried is None and not plan.tried_by_hand_at:
         said = _("It was made, but no restore was tried yet.")
         return [Finding("backup", label, Light.AMBER, said, _("Try it"), "backups")]
     return [Finding("backup", label, Light.GREEN, _("It is new, and can be restored."))]

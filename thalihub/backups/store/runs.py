@@ -109,6 +109,12 @@ def made(number: int) -> BackupRun | None:
     return BackupRun.objects.filter(pk=number, is_test=False, state=State.DONE).first()
 
 
+def newest_at() -> int:
+    """Return when the newest backup was made, by the plan or by hand; 0 if there is none."""
+    made = [chain[-1].started_at for chain in chains()[:1]]
+    return max(*made, plan().by_hand_at, 0)
+
+
 def files_of_failures() -> set[str]:
     """Return the names of files that runs were to make which have not, or not noted it."""
     backups = BackupRun.objects.filter(is_test=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from acl.core.errors import HubError
 from acl.core.recovery import SHORTEST_PASSPHRASE
 from acl.management import passphrases
 from thalihub.backups import making, restoring
+from thalihub.backups.store import runs
 
 
 class Command(BaseCommand):
@@ -58,6 +60,7 @@ class Command(BaseCommand):
         parent = since and restoring.head_of(since, restoring.by_passphrase(passphrase))
         lock = making.fresh_lock(passphrase)
         made = making.make(file, lock, parent or None, self._show)
+        runs.change_plan(by_hand_at=int(time.time()))
         return f"{file}: {made.size:,} bytes. Keep it elsewhere, and the passphrase apart from it."
 
     def _show(self, done: int, total: int) -> None:

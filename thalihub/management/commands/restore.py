@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import time
 from argparse import SUPPRESS, ArgumentParser
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,11 +14,13 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from acl.core.errors import HubError
+from acl import store
+from acl.core.errors import HubError, RefusedError
 from acl.management import passphrases
 from thalihub import datafolder
 from thalihub.backups import restoring, trying
 from thalihub.backups.restoring import KeyOf
+from thalihub.backups.store import runs
 
 
 class Command(BaseCommand):
@@ -51,6 +55,7 @@ class Command(BaseCommand):
             key_of = _key_of(options["keys"])
             if options["test"]:
                 said = trying.told(trying.in_passing(files, key_of))
+                _note_tried()
             else:
                 said = _restored(files, key_of, options["check"])
         except (HubError, datafolder.AlreadyRunningError) as error:
@@ -63,6 +68,13 @@ def _key_of(keys: Path | None) -> KeyOf:
         return restoring.by_passphrase(passphrases.asked("Passphrase: "))
     known = {name: bytes.fromhex(key) for name, key in json.loads(keys.read_text()).items()}
     return lambda path, _: known[path.name]
+
+
+def _note_tried() -> None:
+    with contextlib.suppress(RefusedError):  # It may be tried beside any version, or beside no hub.
+        if store.is_set_up():
+            store.check_tables()
+            runs.change_plan(tried_by_hand_at=int(time.time()))
 
 
 def _restored(files: list[Path], key_of: KeyOf, is_checked: bool) -> str:

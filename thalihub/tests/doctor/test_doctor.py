@@ -97,6 +97,15 @@ def test_a_clock_that_was_set_back_is_red(hub):
     assert light(data.clock(86_400)) == Light.RED
 
 
+def test_a_clock_of_another_hub_that_is_apart_is_amber_and_says_whose(hub, monkeypatch):
+    monkeypatch.setattr(data.discovery, "other_clocks", lambda since: [("Ann", 7200), ("B", -300)])
+    ann, other = data.clock(1_800_000_000)
+    assert (ann.about, ann.light) == ("Ann", Light.AMBER)
+    assert "Ann is ahead of it by 2\xa0hours" in ann.said
+    assert "B is behind it by 5\xa0minutes" in other.said
+    assert "Set the one that is wrong" in other.to_do
+
+
 @pytest.mark.parametrize(
     ("free", "expected"), [(1, Light.RED), (7, Light.AMBER), (50, Light.GREEN)]
 )
@@ -118,6 +127,14 @@ def test_backups_are_amber_without_one_and_red_when_one_fails(hub):
     assert light(data.backup(1005 + 30 * 86_400)) == Light.AMBER
     runs.end(trial, runs.State.FAILED, 1004)
     assert light(data.backup(1005)) == Light.RED
+
+
+def test_a_backup_that_was_made_and_tried_by_a_command_counts(hub):
+    runs.change_plan(by_hand_at=1000)
+    assert light(data.backup(1001)) == Light.AMBER  # No restore was tried.
+    runs.change_plan(tried_by_hand_at=1002)
+    assert light(data.backup(1003)) == Light.GREEN
+    assert light(data.backup(1003 + 30 * 86_400)) == Light.AMBER
 
 
 def test_the_identity_is_amber_until_a_copy_was_saved(api, hub, monkeypatch):
