@@ -13,7 +13,7 @@ import queue
 import socket
 import warnings
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import stem
 from stem.connection import AuthenticationFailure, MissingPassword
@@ -39,8 +39,15 @@ class RefusedByTorError(TorError):
     """Tor has answered with an error."""
 
 
+FORGOTTEN: Final = "FORGOTTEN"
+
+
 class Happened(NamedTuple):
-    """An event of a service's descriptor."""
+    """An event of a service's descriptor; or, as FORGOTTEN, that tor has done `forget`.
+
+    That may be ten seconds after it was asked to (control-spec, NEWNYM), or because somebody else
+    has asked a tor that is shared.
+    """
 
     action: str
     address: str
@@ -59,6 +66,11 @@ class Control:
         """Begin to take events; raises TorError."""
         with _told():
             self._controller.add_event_listener(self._note, EventType.HS_DESC)
+            self._controller.add_event_listener(self._note_signal, EventType.SIGNAL)
+
+    def _note_signal(self, event: Any) -> None:
+        if event.signal == stem.Signal.NEWNYM:
+            self._happened.put(Happened(FORGOTTEN, "", "", ""))
 
     def _note(self, event: Any) -> None:
         self._happened.put(

@@ -199,12 +199,14 @@ class Keeper:
         store.set_tor(stale=False)
         self._forgot_at = time.monotonic()
         control.forget()
-        self._peers, self._looked_at = frozenset(), -1e9
 
     def _take_events(self, control: Control, service: Service) -> None:
         event = control.next_event(_REST_SECONDS)
         while event is not None:
-            service.happened(event, time.monotonic())
+            if event.action == connections.FORGOTTEN:  # The keys of others' services, too.
+                self._peers, self._looked_at = frozenset(), -1e9
+            else:
+                service.happened(event, time.monotonic())
             event = control.next_event(0.0)
 
     def _look(self, control: Control, row: TorState, ours: keys.Keys) -> None:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import secrets
 import signal
 import socket
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,9 +25,10 @@ from asgiref.sync import sync_to_async
 from discovery import models, store
 from discovery.core.addresses import Address
 from discovery.core.errors import NotAuthorized, UnreachableError, WrongKeyError
-from discovery.core.onion import PORT
+from discovery.core.onion import PORT, Torrc
 from discovery.dialer import Ways, dial, outward
 from discovery.onion import control as connections
+from discovery.onion import program
 from discovery.tests.dialer.test_dialer import Keys, Peer
 from thalihub.tests.hubprocess import HubProcess, eventually
 from thalihub.tests.tornetwork import TorNetwork
@@ -261,7 +264,7 @@ async def test_applications_have_a_port_of_their_own(hubs: tuple[TorHub, TorHub]
 
 
 async def test_only_contacts_come_through_where_the_owner_wants_that(
-    friends: tuple[TorHub, TorHub], way_of_bob: None
+    friends: tuple[TorHub, TorHub], way_of_bob: None, tmp_path: Path
 ) -> None:
     ada, bob = friends
     manage = sync_to_async(ada.manage)
@@ -274,14 +277,36 @@ async def test_only_contacts_come_through_where_the_owner_wants_that(
     onion = onion_of(ada)
     async with dial(None, [onion]):
         pass  # Bob is one.
-    control = bob.controller()
-    try:
-        control.forget()  # The key, too: it was not for good.
+    with _tor_of_a_stranger(bob, tmp_path) as (control, socks):
+        await sync_to_async(store.set_tor)(wanted=True, socks=socks)
         await _refused(onion)
         control.authorize(onion.host, bytes(range(32)))
         await _refused(onion)
+
+
+@contextlib.contextmanager
+def _tor_of_a_stranger(hub: TorHub, folder: Path) -> Iterator[tuple[connections.Control, str]]:
+    """Run one more tor in the network of a hub, which nobody has given a key."""
+    lines = Path(hub.environment["HUB_TOR_LINES"]).read_text().split("\n")
+    places = {name: str(folder / name) for name in ("data", "control", "socks", "log")}
+    config = Torrc(**places, owner=os.getpid(), more=lines)
+    found = program.find()
+    assert found is not None
+    (folder / "data").mkdir(mode=0o700)
+    (folder / "torrc").write_text(config.text())
+    process = subprocess.Popen(
+        [found, "--hush", "--defaults-torrc", "/dev/null", "-f", str(folder / "torrc")]
+    )
+    try:
+        eventually((folder / "control").exists, what="it listens")
+        with contextlib.closing(connections.connect(f"unix:{folder}/control")) as control:
+            eventually(
+                lambda: control.bootstrap().percent == 100, what="it is connected", seconds=120
+            )
+            yield control, f"unix:{folder}/socks"
     finally:
-        control.close()
+        process.terminate()
+        process.wait(timeout=60)
 
 
 async def _refused(onion: Address) -> None:

@@ -71,6 +71,12 @@ class FakeTor:
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
 
+    def tell(self, event: str) -> None:
+        """Say something that nobody has asked for."""
+        for one in self.connections:
+            with contextlib.suppress(OSError):
+                one.sendall(f"{event}\r\n".encode())
+
     def count(self, command: str) -> int:
         """Return how often it was heard."""
         return sum(line.startswith(command) for line in self.heard)

@@ -250,6 +250,18 @@ def test_what_tor_knows_is_forgotten_when_a_hub_is_not_where_it_was(
     before = fake.count("ONION_CLIENT_AUTH_ADD")
     store.note_stale()
     eventually(lambda: "SIGNAL NEWNYM" in fake.heard, what="it forgets")
+    assert fake.count("ONION_CLIENT_AUTH_ADD") == before  # Tor may rest for ten seconds first.
+    fake.tell("650 SIGNAL NEWNYM")
+    eventually(lambda: fake.count("ONION_CLIENT_AUTH_ADD") > before, what="keys again")
+
+
+def test_keys_are_given_again_when_somebody_else_lets_a_shared_tor_forget_them(
+    fake: FakeTor, running: Callable[[], Keeper]
+) -> None:
+    running()
+    becomes("published")
+    before = fake.count("ONION_CLIENT_AUTH_ADD")
+    fake.tell("650 SIGNAL NEWNYM")
     eventually(lambda: fake.count("ONION_CLIENT_AUTH_ADD") > before, what="keys again")
 
 
