@@ -33,6 +33,6 @@ WORKDIR /srv/hub
 USER 1000:1000
 VOLUME /data
 EXPOSE 6984 8443
-HEALTHCHECK --interval=10s --timeout=10s --start-period=60s --retries=3 CMD ["python", "-m", "thalihub.healthy"]
+HEALTHCHECK --interval=10s --timeout=10s --start-period=60s --retries=3 CMD ["python", "-m", "thalihub.processes.healthy"]
 ENTRYPOINT ["tini", "--", "python", "manage.py"]
 CMD ["hub"]

@@ -23,8 +23,8 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 def main(folder: Path) -> None:
     """Serve."""
-    from thalihub import server, tls
-    from thalihub.limits import Limits
+    from thalihub.frontend import server, tls
+    from thalihub.frontend.limits import Limits
 
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]

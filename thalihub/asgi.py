@@ -9,13 +9,14 @@ from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.urls import path, re_path
 
-from thalihub.lean import LeanHandler
-from thalihub.ownersonly import OwnersOnly
+from thalihub.frontend.lean import LeanHandler
+from thalihub.pages.ownersonly import OwnersOnly
 
 _django = get_asgi_application()
 
 # They read tables, so after Django is set up.
-from thalihub import backuppages, consumers, logpage, logs, statuspage  # noqa: E402
+from thalihub import logs  # noqa: E402
+from thalihub.pages import backuppages, consumers, logpage, statuspage  # noqa: E402
 
 
 class SameOrigin(OriginValidator):

@@ -13,7 +13,7 @@ from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "thalihub.settings")
 
-TRANSPORT_ALIASES["filesystem"] = "thalihub.broker:Transport"
+TRANSPORT_ALIASES["filesystem"] = "thalihub.processes.broker:Transport"
 
 app = Celery("thalihub")
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -11,7 +11,8 @@ from django.utils.translation import gettext as translated
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
-from thalihub import navigation, overview, store
+from thalihub import store
+from thalihub.pages import navigation, overview
 
 
 class HubSite(AdminSite):

@@ -1,6 +1,6 @@
 """Tor as the owner sees it: what is wanted, how it is, and the verbs.
 
-The verbs write a row; the process `thalihub/torprocess.py` does what it says.  Where that process
+The verbs write a row; the process `processes/torprocess` does what it says.  Where that process
 rests, because Tor was off, the supervisor starts it.
 """
 

@@ -8,7 +8,7 @@ from django.urls import path
 from django.views.generic import RedirectView
 from django.views.i18n import set_language
 
-from thalihub import (
+from thalihub.pages import (
     applicationpages,
     backuppages,
     conflicts,

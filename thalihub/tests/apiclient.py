@@ -340,7 +340,7 @@ async def couch_database(owner: Client, new_name: Callable[[], str]) -> str:
 def _handler() -> Any:
     from django.conf import settings
 
-    from thalihub.lean import LeanHandler
+    from thalihub.frontend.lean import LeanHandler
 
     return LeanHandler(settings.HUB_API_URLCONF)
 

@@ -24,7 +24,7 @@ from thalihub.tests.test_pages_browser import FLAGS
 
 FOLDER = SOURCE / "docs" / "pictures"
 LINK = "httpkey://192.168.1.20:6984/sha256:" + "T" * 43 + "/#s=" + "h" * 22 + "&e=tmw0hs&n=Ann"
-DRAW = f"from thalihub.meeting import drawn; print(drawn({LINK!r}))"
+DRAW = f"from thalihub.pages.meeting import drawn; print(drawn({LINK!r}))"
 PAINT = """(code) => {
   const KEY = "7HUBKEY-THALIQR-EXAMPLE-OFAKEYT-EXTWHIC-HPEOPLE-COMPARE-TOGETHE";
   const steps = [

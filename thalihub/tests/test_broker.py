@@ -10,7 +10,7 @@ import pytest
 from kombu import Connection
 
 from thalihub import celery
-from thalihub.broker import Channel
+from thalihub.processes.broker import Channel
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from discovery.core import invitation
 from discovery.core.invitation import Invitation
-from thalihub.meeting import drawn
+from thalihub.pages.meeting import drawn
 from thalihub.tests.hubprocess import HubProcess
 from thalihub.tests.test_pages_browser import FLAGS, open_page
 from thalihub.tests.twohubs import PASSWORD

@@ -16,7 +16,7 @@ from django.urls import reverse
 from acl import sql
 from couchapi.core import lww, revid
 from couchapi.store import maintenance, meetings
-from thalihub import overview
+from thalihub.pages import overview
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from acl.core.errors import HubError
 from discovery.core.errors import InvitationExpired
-from thalihub import page, sentences
+from thalihub import sentences
+from thalihub.pages import page
 from thalihub.tests import catalogue, refusals
 
 _PLACES = re.compile(r"%\([a-z_]+\)s|%d|\{[a-z_]*\}")

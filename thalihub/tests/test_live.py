@@ -16,8 +16,8 @@ from django.utils import timezone
 from discovery import store
 from discovery.core import pairing as machine
 from discovery.core.pairing import State, Way
-from thalihub import consumers, live
 from thalihub.asgi import pages_application
+from thalihub.pages import consumers, live
 
 HOST = b"hub"
 

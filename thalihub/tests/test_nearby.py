@@ -16,8 +16,9 @@ from django.utils import timezone
 from acl.core.errors import RefusedError
 from discovery import models, networks, store
 from discovery.core.networks import Network
-from thalihub import nearby, nearbypages
-from thalihub.announcing import Pace
+from thalihub import nearby
+from thalihub.pages import nearbypages
+from thalihub.processes.announcing import Pace
 
 HERE = Network("192.0.2.0/24 aa:bb", "Our home", "192.0.2.5/24", True)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from acl import store as people
-from thalihub import overview, store
+from thalihub import store
+from thalihub.pages import overview
 
 
 @pytest.fixture

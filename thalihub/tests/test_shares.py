@@ -15,7 +15,7 @@ from acl.models import Principal
 from acl.store.people import rename_principal
 from discovery.core.errors import MessageError
 from replication import manager, routing
-from thalihub import shares
+from thalihub.pages import shares
 
 
 def said(monkeypatch, content, status=200):

@@ -20,7 +20,7 @@ from couchapi.store import databases, shares, works
 from couchapi.store.works import Kind
 from couchapi.store.writes import Author, Write
 from couchapi.tests.store.conftest import Shelf
-from thalihub import storing
+from thalihub.pages import storing
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from replication.core.policy import Conditions, Network, Power, Rules, Runs
 from replication.store import jobs, links, policy
 from replication.store.links import Ended
 from replication.store.policy import Chosen
-from thalihub import syncing
+from thalihub.pages import syncing
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from django.utils import timezone, translation
 
 from discovery import models, reaching, store, tasks
 from discovery.core.onion import State
-from thalihub import tor, torpages
+from thalihub import tor
+from thalihub.pages import torpages
 
 ADDRESS = "a" * 56 + ".onion"
 

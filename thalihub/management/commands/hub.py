@@ -20,8 +20,10 @@ from acl import identity, sql
 from acl import store as acl_store
 from acl.core.errors import HubError
 from acl.core.keys import key_text
-from thalihub import binding, datafolder, env, mainprocess, nearby, setup, store, tor, whereabouts
+from thalihub import datafolder, env, nearby, setup, store, tor, whereabouts
 from thalihub.backups import restoring
+from thalihub.frontend import binding
+from thalihub.processes import mainprocess
 
 
 class Command(BaseCommand):

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from thalihub import nearbyprocess
+from thalihub.processes import nearbyprocess
 
 
 class Command(BaseCommand):

@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from acl import store as acl_store
 from acl.core.errors import HubError
-from thalihub import binding, datafolder, setup
+from thalihub import datafolder, setup
+from thalihub.frontend import binding
 
 
 class Command(BaseCommand):

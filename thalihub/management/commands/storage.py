@@ -10,7 +10,7 @@ from django.template.defaultfilters import filesizeformat
 from acl.core.errors import RefusedError
 from acl.management.base import SubcommandsCommand, table, takes_json
 from couchapi import upkeep
-from thalihub import quotaforms, storing
+from thalihub.pages import quotaforms, storing
 
 _UNITS = {"KB": 1024, "MB": 1024**2, "GB": 1024**3, "TB": 1024**4}
 

@@ -7,11 +7,11 @@ from django.contrib.auth.models import User
 from django.test import AsyncClient, Client
 from django.urls import reverse
 
-from thalihub import backuppages
 from thalihub.backups import schedule
 from thalihub.backups.store import runs
 from thalihub.backups.store.runs import State
 from thalihub.models import BackupPlan, BackupRun
+from thalihub.pages import backuppages
 
 CONTENT = b"sealed " * 100_000
 

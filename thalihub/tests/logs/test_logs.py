@@ -14,9 +14,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from acl.core.keys import key_text
-from thalihub import logpage, logs
+from thalihub import logs
 from thalihub.logs import boundedfile, bundle, redaction
 from thalihub.logs.boundedfile import BoundedFile, newest
+from thalihub.pages import logpage
 
 KEY = "x" * 40 + "A-_"
 SECRETS = {

@@ -18,11 +18,12 @@ def main(folder: Path, limits: dict[str, float]) -> None:
     django.setup()
     from channels.routing import ProtocolTypeRouter
 
-    from thalihub import asgi, server, tls
-    from thalihub.lean import LeanHandler
-    from thalihub.limits import Limits
+    from thalihub import asgi
+    from thalihub.frontend import server, tls
+    from thalihub.frontend.lean import LeanHandler
+    from thalihub.frontend.limits import Limits
+    from thalihub.processes.webprocess import calm_the_collector
     from thalihub.tests.server import urls
-    from thalihub.webprocess import calm_the_collector
 
     max_body = int(limits.pop("max_body", 2**30))
     api, pages = socket.create_server(("127.0.0.1", 0)), socket.create_server(("127.0.0.1", 0))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thalihub.answer import Answer, refusal
+from thalihub.frontend.answer import Answer, refusal
 
 
 def _answer(status=200, headers=(), *, method=b"GET", version=b"HTTP/1.1", first=0, more=True):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thalihub.inbox import HIGH, Inbox
+from thalihub.frontend.inbox import HIGH, Inbox
 
 
 class Source:

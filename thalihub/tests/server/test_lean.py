@@ -3,7 +3,7 @@
 import pytest
 
 from couchapi.core.errors import BodyTooLarge
-from thalihub.leanrequest import ClientGoneError, LeanRequest
+from thalihub.frontend.leanrequest import ClientGoneError, LeanRequest
 
 
 def _request(*parts, headers=(), gone=False):

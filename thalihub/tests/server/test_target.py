@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from couchapi.core.errors import BadRequest
-from thalihub.target import check_headers, parse_target
+from thalihub.frontend.target import check_headers, parse_target
 
 names = st.text(
     st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=20

@@ -13,7 +13,7 @@ from django.urls import re_path
 
 from acl.core.errors import Forbidden
 from couchapi.core.errors import Conflict
-from thalihub.leanrequest import LeanRequest
+from thalihub.frontend.leanrequest import LeanRequest
 
 seen: dict[str, Any] = {"bodies": 0, "closed": 0, "open": 0}
 

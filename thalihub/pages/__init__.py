@@ -1,0 +1,1 @@
+"""The pages of the owner: what each shows, and what its forms do."""

@@ -1,0 +1,1 @@
+"""The processes of a hub, and who keeps them running."""
