@@ -155,7 +155,7 @@ async def _connect(key: str | None, address: Address, timeout: float, ways: Ways
     try:
         # The least that a hub answers to everybody: it opens the connection that is kept.
         async with client.stream("GET", "/_up") as answer:
-            await _drained(answer)
+            await drained(answer)
     except BROKEN as error:
         await client.aclose()
         raise _translated(context, error) from error
@@ -165,7 +165,8 @@ async def _connect(key: str | None, address: Address, timeout: float, ways: Ways
     return Session(client, context.keys[0], context.keys, address)
 
 
-async def _drained(answer: httpx.Response) -> None:
+async def drained(answer: httpx.Response) -> None:
+    """Read a short answer to its end; raises RemoteProtocolError for a long one."""
     size = 0
     async for piece in answer.aiter_raw():
         size += len(piece)

@@ -19,11 +19,13 @@ from acl.core.certs import key_of, parse
 from discovery.core.addresses import Address
 from discovery.core.beacons import LONGEST
 from discovery.core.errors import UnreachableError, WrongKeyError
-from discovery.dialer import Session
+from discovery.dialer import Session, drained
 from discovery.dialer.broken import BROKEN
+from discovery.dialer.unpacking import Transport
 
 PATH: Final = "/NotificationBeacons"
 _SECONDS = 5.0
+_LIMITS = httpx.Limits(max_connections=8, max_keepalive_connections=8)
 
 
 class Fetched(NamedTuple):
@@ -109,7 +111,7 @@ async def session(
 async def _connect(client: httpx.AsyncClient) -> None:
     try:
         async with client.stream("GET", "/_up") as answer:
-            await answer.aread()
+            await drained(answer)
     except BROKEN as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             raise WrongKeyError from error
@@ -144,10 +146,9 @@ def _only(certificate: bytes) -> ssl.SSLContext:
 def _client(context: ssl.SSLContext, address: Address, timeout: float) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         base_url=f"https://{address}",
-        verify=context,
+        transport=Transport(verify=context, trust_env=False, limits=_LIMITS),
         timeout=httpx.Timeout(timeout, connect=min(timeout, _SECONDS)),
         trust_env=False,
         follow_redirects=False,
-        limits=httpx.Limits(max_connections=8, max_keepalive_connections=8),
         headers={"User-Agent": "thali"},
     )

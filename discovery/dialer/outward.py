@@ -35,6 +35,7 @@ from discovery.core import addresses as kinds
 from discovery.core import onion
 from discovery.core.addresses import Address
 from discovery.core.errors import AddressError, TorFailed, TorOff, TorOnly, UnreachableError
+from discovery.dialer.unpacking import Transport
 
 TOR_SECONDS: Final = 30.0
 """How long Tor has for a connection: it looks for the service, and builds three circuits."""
@@ -97,8 +98,8 @@ def client(
     )
 
 
-class _Transport(httpx.AsyncHTTPTransport):
-    """httpx's own, over another network: it has no argument for that."""
+class _Transport(Transport):
+    """One over another network: httpx's own has no argument for that."""
 
     def __init__(self, verify: ssl.SSLContext, backend: AsyncNetworkBackend) -> None:
         super().__init__(verify=verify, trust_env=False)
