@@ -18,10 +18,11 @@ from django.conf import settings
 from acl import sql
 from acl.core.errors import HubError
 from couchapi import exceptions, reader, uploads, writing
-from couchapi.core import docjson, multipart, revid, told
+from couchapi.core import docjson, multipart, names, revid, told
 from couchapi.core.errors import (
     DatabaseMissing,
     FileExists,
+    ForbiddenWrite,
     MissingStub,
     NotFound,
     StorageFull,
@@ -219,6 +220,7 @@ class LocalPeer:
 
     async def _write_related(self, related: Related) -> Failure | None:
         docid = related.wanted.docid
+        _refuse_local(docid)
         document, uploaded = await multiparts.take(
             related.content_type, related.pieces, OURSELVES.key
         )
@@ -269,10 +271,17 @@ def _writes(documents: Sequence[Fetched]) -> tuple[list[Write], list[Failure]]:
     for one in documents:
         try:
             parts = docjson.split(one.value, max_document=settings.HUB_MAX_DOCUMENT)
+            _refuse_local(one.docid)
             batch.append(write_of(parts, one.docid, parts.rev, False))
         except HubError as error:
             refused.append(_failure(one.docid, error))
     return batch, refused
+
+
+def _refuse_local(docid: str) -> None:
+    # Here they would be the owner's: the checkpoints of what is replicated with others.
+    if names.is_local(docid):
+        raise ForbiddenWrite
 
 
 def _failure(docid: str, error: HubError) -> Failure:

@@ -20,6 +20,7 @@ import orjson
 from couchapi.core import docjson
 from couchapi.core.errors import MissingStub
 from discovery.dialer.broken import BROKEN
+from replication.core import schedule
 from replication.core.errors import NotAllowed, Refused, Retryable, SourceMissing
 from replication.peers.base import Batch, Change, Changes, Failure, Fetched, Related, Wanted
 
@@ -103,10 +104,12 @@ class RemotePeer:
         for row in rows:
             asked.setdefault(row.docid, []).extend(row.revs)
         diff = _object(await self._ask("POST", "/_revs_diff", orjson.dumps(asked)))
+        # Only what was asked for: a server that gets a part of a database must not pick the rest.
         return [
             Wanted(docid, rev, tuple(one.get("possible_ancestors") or ()))
             for docid, one in diff.items()
             for rev in one.get("missing", ())
+            if rev in asked.get(docid, ())
         ]
 
     async def fetch(self, wanted: Sequence[Wanted], *, latest: bool = True) -> Batch:
@@ -287,7 +290,9 @@ def _raise_for(answer: httpx.Response) -> None:
 
 
 def _seconds(text: str | None) -> float | None:
-    return float(text) if text is not None and text.isascii() and text.isdigit() else None
+    if text is None or not (text.isascii() and text.isdigit()):
+        return None
+    return min(float(text), schedule.LONGEST_PAUSE)  # Else no date could show when.
 
 
 def _object(answer: _Answer) -> dict[str, Any]:
