@@ -92,7 +92,11 @@ class HubChannel(http.HTTPChannel):
         raw, _, value = line.partition(b":")
         name = _good_names.get(raw)
         if name is None or self._receivedHeaderCount >= self.maxHeaders or _BAD.search(value):
-            good: bool = super().headerReceived(line)
+            try:
+                good: bool = super().headerReceived(line)
+            except ValueError:  # Python reads no number of thousands of digits.
+                self._respondToBadRequestAndDisconnect()
+                return False
             if good and len(_good_names) < _NAMES_KEPT and _is_plain(raw):
                 _good_names[raw] = raw.lower()
             return good

@@ -57,6 +57,7 @@ _LONG = "x" * 17_000
         (b"GET /hello HTTP/1.1\r\nHost: a\r\nX: %b\r\n\r\n" % _LONG.encode(), 400),
         (b"GET /hello HTTP/1.1\r\nHost: a\r\n" + b"X: 0123456789\r\n" * 1500 + b"\r\n", 400),
         (b"PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999\r\n\r\n", 413),
+        (b"PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: %b\r\n\r\n" % (b"9" * 5000), 400),
     ],
 )
 def test_malformed_request_is_refused_and_ends_the_connection(served, request_bytes, status):
