@@ -35,6 +35,7 @@ _HEALTHY_SECONDS = 60.0
 _HEARTBEAT_MS = 25_000
 _SILENCE = httpx.Timeout(30.0, read=60.0)
 _LONGEST_LINE = 64 * 1024
+_LONGEST_ANSWER = 1024 * 1024
 _TOGETHER_SECONDS = 0.5
 
 
@@ -103,10 +104,15 @@ async def watch_server(number: int, url: str) -> None:
 
 async def _json(client: httpx.AsyncClient, path: str, params: dict[str, Any]) -> Any:
     asked = params | {"timeout": "50000"} if params else {}
-    answer = await client.get(path, params=asked, timeout=_SILENCE)
-    if answer.status_code != 200:
-        raise Retryable
-    return answer.json()
+    content = b""
+    async with client.stream("GET", path, params=asked, timeout=_SILENCE) as answer:
+        if answer.status_code != 200:
+            raise Retryable
+        async for piece in answer.aiter_bytes():
+            content += piece
+            if len(content) > _LONGEST_ANSWER:
+                raise Retryable
+    return orjson.loads(content)
 
 
 async def _wake(job: Callable[..., int]) -> None:

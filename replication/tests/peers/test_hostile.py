@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from replication import watching
 from replication.core import schedule
 from replication.core.errors import Retryable
 from replication.peers import LocalPeer, RemotePeer
@@ -44,6 +45,22 @@ async def test_source_writes_no_local_documents_here(owner: Any, database: str) 
     again = await here.write_related(related)
     assert again is not None and again.word == "forbidden"
     assert (await owner.get(f"{database}/_local/note")).status == 404
+
+
+async def test_server_that_describes_its_database_at_length_is_not_heard_out() -> None:
+    read = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal read
+        for _ in range(100):
+            read += 1
+            yield b" " * 100_000
+
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=endless()))
+    async with httpx.AsyncClient(transport=transport, base_url="https://x") as client:
+        with pytest.raises(Retryable):
+            await watching._json(client, "/db", {})
+    assert read < 100
 
 
 async def _pieces() -> AsyncIterator[bytes]:
