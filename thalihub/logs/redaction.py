@@ -54,4 +54,5 @@ def without_names(text: str, names: Mapping[str, str]) -> str:
         return text
     any_of_them = re.compile("|".join(map(re.escape, found)), re.IGNORECASE)
     words = {name.lower(): word for name, word in names.items()}
-    return any_of_them.sub(lambda hit: words[hit[0].lower()], text)
+    # Some letters are the same without case, and have small letters of their own.
+    return any_of_them.sub(lambda hit: words.get(hit[0].lower(), "(name)"), text)

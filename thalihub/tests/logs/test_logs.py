@@ -67,6 +67,10 @@ def test_names_are_replaced_the_longest_first():
     assert said == "(person 2) and (person) met at (person)ex"
 
 
+def test_a_name_of_letters_with_two_small_forms_is_taken_out_too() -> None:
+    assert redaction.without_names("Sam", {"\u017fam": "(person)"}) == "(name)"
+
+
 def test_a_long_text_is_cut_in_its_middle():
     said = redaction.redacted("begin " + "word " * 9000 + "end")
     assert len(said) < redaction.LONGEST + 50
