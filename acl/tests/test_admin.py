@@ -14,6 +14,8 @@ from acl.core.keys import key_text, short_key
 from acl.models import AllowedOrigin, Grant, Group, Membership, Principal
 from acl.tests.conftest import key
 
+pytestmark = pytest.mark.slow  # All together: each is below a quarter of a second.
+
 ADMIN = "/admin/acl"
 NO_MEMBERS = {"memberships-TOTAL_FORMS": "0", "memberships-INITIAL_FORMS": "0"}
 NO_ORIGINS = {"allowedorigin_set-TOTAL_FORMS": "0", "allowedorigin_set-INITIAL_FORMS": "0"}

@@ -13,6 +13,8 @@ from acl import store
 from couchapi.endpoints.base import Endpoint
 from couchapi.urls import urlpatterns
 
+pytestmark = pytest.mark.slow  # All together: each is below a quarter of a second.
+
 METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "COPY", "OPTIONS"]
 
 

@@ -21,6 +21,8 @@ from discovery.signals import principal_paired
 from replication import books, manager
 from replication.books import addressbook
 
+pytestmark = pytest.mark.slow  # All together: each is below a quarter of a second.
+
 KEY, OTHER = "A" * 43, "B" * 42 + "A"
 OWN = Own("C" * 42 + "A", "D" * 42 + "A", "Kitchen")
 

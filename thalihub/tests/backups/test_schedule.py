@@ -20,6 +20,8 @@ from thalihub.backups.store import runs
 from thalihub.backups.store.runs import State
 from thalihub.models import BackupPlan, BackupRun
 
+pytestmark = pytest.mark.slow  # All together: each is below a quarter of a second.
+
 PASSPHRASE = "correct horse battery"
 
 

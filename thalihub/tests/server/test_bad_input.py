@@ -2,6 +2,8 @@
 
 import pytest
 
+pytestmark = pytest.mark.slow  # The server's start.
+
 _LONG = "x" * 17_000
 
 

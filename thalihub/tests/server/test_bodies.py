@@ -7,6 +7,8 @@ import pytest
 
 from thalihub.tests.hubprocess import eventually
 
+pytestmark = pytest.mark.slow  # The server's start.
+
 MB = 2**20
 
 
@@ -19,7 +21,6 @@ def test_nothing_of_a_refused_upload_is_read(served):
     assert served.state()["bodies"] == before["bodies"]
 
 
-@pytest.mark.slow
 def test_client_that_sends_100_mb_without_right_gets_its_answer_and_costs_no_memory(served):
     before = served.state()["rss"]
     with served.client() as client:
@@ -32,7 +33,6 @@ def test_client_that_sends_100_mb_without_right_gets_its_answer_and_costs_no_mem
     assert during - before < 8_000
 
 
-@pytest.mark.slow
 def test_upload_of_100_mb_is_streamed(served):
     before = served.state()["rss"]
     block, hashed = bytes(range(256)) * 4096, hashlib.sha256()
@@ -46,7 +46,6 @@ def test_upload_of_100_mb_is_streamed(served):
     assert served.state()["rss"] - before < 20_000
 
 
-@pytest.mark.slow
 def test_400_mb_to_a_slow_reader_wait_at_the_source(served):
     before = served.state()["rss"]
     with served.client(small_window=True) as client:
@@ -57,7 +56,6 @@ def test_400_mb_to_a_slow_reader_wait_at_the_source(served):
         assert served.state()["rss"] - before < 20_000
 
 
-@pytest.mark.slow
 def test_answer_in_one_piece_of_10_mb_arrives_whole_and_the_connection_stays(served):
     with served.client() as client:
         answer = client.ask("GET", f"/whole?bytes={10 * MB}")
@@ -66,7 +64,6 @@ def test_answer_in_one_piece_of_10_mb_arrives_whole_and_the_connection_stays(ser
         assert client.ask("GET", "/hello").status == 200
 
 
-@pytest.mark.slow
 def test_whole_answer_to_a_slow_reader_waits_without_a_copy(served):
     with served.client(small_window=True) as client:
         client.request("GET", f"/whole?bytes={10 * MB}")

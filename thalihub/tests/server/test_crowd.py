@@ -7,6 +7,8 @@ import pytest
 from thalihub.tests.server.certificates import write_chain
 from thalihub.tests.server.client import Client
 
+pytestmark = pytest.mark.slow  # The server's start.
+
 
 def _feed(served, folder=None):
     client = Client(served.port, folder or served.folder)
@@ -26,7 +28,6 @@ def _is_open(client):
         return False
 
 
-@pytest.mark.slow
 def test_connection_that_says_nothing_makes_room(crowded):
     with contextlib.ExitStack() as stack:
         feed = stack.enter_context(_feed(crowded))
@@ -45,7 +46,6 @@ def test_flood_of_connections_does_not_end_a_feed(crowded):
         assert _is_open(feed)
 
 
-@pytest.mark.slow
 def test_who_holds_the_most_feeds_makes_room(crowded, tmp_path):
     write_chain(tmp_path, "client")
     with contextlib.ExitStack() as stack:
