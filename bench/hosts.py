@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
-import random
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
@@ -20,7 +19,7 @@ import orjson
 from bench import report
 from bench.connection import Connection
 from bench.meter import Call, Meter
-from bench.workloads import documents, fill
+from bench.workloads import DATABASE, documents, fill, get_document
 from thalihub.tests.hosts import another
 from thalihub.tests.hubprocess import HubProcess
 from thalihub.tests.postgres import PostgresServer
@@ -58,21 +57,6 @@ def _hosts(stack: ExitStack, folder: Path, postgres: PostgresServer) -> list[Hub
     return [one, stack.enter_context(another(one, two))]
 
 
-async def _reads(connections: Sequence[Connection]) -> list[Call]:
-    listed = await connections[0].request("GET", "/shelf0/_all_docs?limit=2000")
-    ids = [row["id"] for row in listed.json()["rows"]]
-    chance = random.Random(1)
-
-    def reading(connection: Connection) -> Call:
-        async def call() -> int:
-            await connection.request("GET", f"/shelf0/{chance.choice(ids)}")
-            return 1
-
-        return call
-
-    return [reading(connection) for connection in connections]
-
-
 def _writes(databases: int) -> Way:
     async def way(connections: Sequence[Connection]) -> list[Call]:
         fresh = itertools.chain.from_iterable(documents(1000) for _ in itertools.count())
@@ -98,7 +82,7 @@ async def _run(
     hosts: Sequence[HubProcess], postgres: PostgresServer, seconds: float, rounds: int
 ) -> list[list[str]]:
     ways = {
-        "reading documents": _reads,
+        "reading documents": get_document,
         "writing into one database": _writes(1),
         f"writing into {DATABASES} databases": _writes(DATABASES),
     }
@@ -120,9 +104,9 @@ async def _run(
 
 async def _prepare(host: HubProcess) -> None:
     connection = await Connection.connect(host.url, host.context(host.owner))
-    for number in range(DATABASES):
-        await connection.request("PUT", f"/shelf{number}", b"")
-    await fill(connection, "shelf0", STORED)
+    for name in (DATABASE, *(f"shelf{number}" for number in range(DATABASES))):
+        await connection.request("PUT", f"/{name}", b"")
+    await fill(connection, DATABASE, STORED)
     await connection.close()
 
 
